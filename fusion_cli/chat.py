@@ -1,0 +1,134 @@
+"""The neutral vocabulary of one model call, and the protocol of whoever can make it.
+
+Knows no provider, no HTTP and no prompt: the pipeline speaks this, `api` translates it to the wire.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Protocol
+
+Role = Literal["system", "user", "assistant", "tool"]
+
+
+class ModelName(NamedTuple):
+    """Name a model: the provider that serves it, and its slug there."""
+
+    provider: str
+    slug: str
+
+    def __str__(self) -> str:
+        return f"{self.provider}:{self.slug}"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """One call of a function tool, `arguments` being JSON text as the model wrote it."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation; `tool_call_id` says which call a `tool` message answers."""
+
+    role: Role
+    content: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionTool:
+    """A function that the model may call; `parameters` is a JSON Schema."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class OutputSchema:
+    """The JSON Schema that a completion's text must follow."""
+
+    name: str
+    schema: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """How much a model may think: an effort's name, or a number of tokens."""
+
+    effort: str | None = None
+    max_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """One call to one model; None means the provider's default.
+
+    Attributes:
+        fusion_depth: 0 for the outer model, 1 for panel and judge (sent as a header).
+    """
+
+    model: ModelName
+    messages: tuple[Message, ...]
+    max_completion_tokens: int | None = None
+    temperature: float | None = None
+    reasoning: Reasoning | None = None
+    seed: int | None = None
+    tools: tuple[FunctionTool, ...] = ()
+    tool_choice: Literal["auto", "none"] | None = None
+    output_schema: OutputSchema | None = None
+    fusion_depth: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens and US dollars of one call; None is unknown, which is not 0."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cached_tokens: int | None = None
+    cost: float | None = None
+
+
+class Delta(NamedTuple):
+    """What arrived since the last one: answer text, and thinking where it is shown."""
+
+    text: str
+    reasoning: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A finished call. `model` is the concrete one that answered, where the server says so."""
+
+    text: str
+    finish_reason: str | None
+    usage: Usage
+    tool_calls: tuple[ToolCall, ...] = ()
+    model: str | None = None
+    attempts: int = 1
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the text was cut by a limit rather than ended by the model."""
+        return self.finish_reason == "length"
+
+
+class ModelClient(Protocol):
+    """Whoever can put a request to a model."""
+
+    async def complete(
+        self, request: ChatRequest, on_delta: Callable[[Delta], None]
+    ) -> Completion:
+        """Return the finished completion, calling `on_delta` as text arrives.
+
+        Raises:
+            ModelError: The call failed, after the retries that could help.
+        """
+        ...

@@ -1,0 +1,148 @@
+"""Every way a run can go wrong, and the exit status and hint that belong to it.
+
+Knows nothing of terminals or HTTP: `cli.main` prints these, nobody else turns an error into a status.
+
+    FusionError             1   no result, or an internal error
+    ├── UsageError          2   the command line or its input is wrong; nothing was sent
+    │   └── ConfigError     2   the configuration is wrong; names file, key and what was expected
+    ├── DegradedError       3   a result came out, but not one that was acceptable
+    ├── CredentialError     4   no key is set
+    ├── EngineError         1   the embedded engine could not be started
+    ├── UnreachableError    6   something needed from the network could not be had
+    ├── Interrupted       128+n a signal ended the run
+    └── ModelError          1   one call to one model failed
+        ├── KeyRejected     4   401, or 403 for the key
+        ├── NoCredits       5   402
+        ├── RateLimited     5   429 that outlived the retries
+        ├── ModelRejected   1   400, 403 (moderation), 404, 413, 422: asking again would not help
+        ├── ServerFailed    1   500 and its kind, or an answer that is not one
+        ├── Unreachable     6   no connection, or silence for too long
+        └── EmptyCompletion 1   a stream that ended without any text
+"""
+
+from typing import ClassVar
+
+
+class FusionError(Exception):
+    """Carry one line for the user, with an optional second one that says what to do.
+
+    Attributes:
+        hint: What the user can do about it, or an empty string.
+        exit_status: The process's status, per the table in this module's docstring.
+    """
+
+    exit_status: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class UsageError(FusionError):
+    """Say that the command line, or what it names, cannot be used."""
+
+    exit_status = 2
+
+
+class ConfigError(UsageError):
+    """Say that a configuration value cannot be used: file, key, and what was expected."""
+
+
+class DegradedError(FusionError):
+    """Say that the result is degraded where that was not acceptable."""
+
+    exit_status = 3
+
+
+class CredentialError(FusionError):
+    """Say that a provider needs a key and none is set."""
+
+    exit_status = 4
+
+
+class EngineError(FusionError):
+    """Say that the embedded engine is not installed or did not start."""
+
+
+class UnreachableError(FusionError):
+    """Say that something needed from the network could not be had."""
+
+    exit_status = 6
+
+
+class Interrupted(FusionError):
+    """Say which signal ended the run; its status is 128 plus the signal's number."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__("interrupted" if signum == 2 else f"ended by signal {signum}")
+        self.signum = signum
+        self.exit_status = 128 + signum  # type: ignore[misc]  # one class, a status per signal
+
+
+class ModelError(FusionError):
+    """Report one failed call to one model.
+
+    Attributes:
+        status_code: The HTTP status, or None when there was none.
+        partial: The text that had arrived before the failure.
+        attempts: How many times the call was tried.
+        retry_after_s: What the server asked to wait, in seconds, or None.
+        retryable: Whether the same call may succeed when repeated.
+    """
+
+    retryable: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        status_code: int | None = None,
+        partial: str = "",
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.status_code = status_code
+        self.partial = partial
+        self.retry_after_s = retry_after_s
+        self.attempts = 1
+
+
+class KeyRejected(ModelError):
+    """The provider does not accept the key (401, or 403 that is not moderation)."""
+
+    exit_status = 4
+
+
+class NoCredits(ModelError):
+    """The account cannot pay for the call (402)."""
+
+    exit_status = 5
+
+
+class RateLimited(ModelError):
+    """The provider asks for fewer requests (429)."""
+
+    exit_status = 5
+    retryable = True
+
+
+class ModelRejected(ModelError):
+    """The request itself is refused (400, moderation, 404, 413, 422)."""
+
+
+class ServerFailed(ModelError):
+    """The server failed, or sent something that is not an answer."""
+
+    retryable = True
+
+
+class Unreachable(ModelError):
+    """No connection, a broken one, or silence for too long."""
+
+    exit_status = 6
+    retryable = True
+
+
+class EmptyCompletion(ModelError):
+    """The model finished without writing any text."""
