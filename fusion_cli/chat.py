@@ -123,9 +123,7 @@ class Completion:
 class ModelClient(Protocol):
     """Whoever can put a request to a model."""
 
-    async def complete(
-        self, request: ChatRequest, on_delta: Callable[[Delta], None]
-    ) -> Completion:
+    async def complete(self, request: ChatRequest, on_delta: Callable[[Delta], None]) -> Completion:
         """Return the finished completion, calling `on_delta` as text arrives.
 
         Raises:

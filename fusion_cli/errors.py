@@ -2,22 +2,23 @@
 
 Knows nothing of terminals or HTTP: `cli.main` prints these, nobody else turns an error into a status.
 
-    FusionError             1   no result, or an internal error
-    ├── UsageError          2   the command line or its input is wrong; nothing was sent
-    │   └── ConfigError     2   the configuration is wrong; names file, key and what was expected
-    ├── DegradedError       3   a result came out, but not one that was acceptable
-    ├── CredentialError     4   no key is set
-    ├── EngineError         1   the embedded engine could not be started
-    ├── UnreachableError    6   something needed from the network could not be had
-    ├── Interrupted       128+n a signal ended the run
-    └── ModelError          1   one call to one model failed
-        ├── KeyRejected     4   401, or 403 for the key
-        ├── NoCredits       5   402
-        ├── RateLimited     5   429 that outlived the retries
-        ├── ModelRejected   1   400, 403 (moderation), 404, 413, 422: asking again would not help
-        ├── ServerFailed    1   500 and its kind, or an answer that is not one
-        ├── Unreachable     6   no connection, or silence for too long
-        └── EmptyCompletion 1   a stream that ended without any text
+    FusionError                    1   no result, or an internal error
+    ├── UsageError                 2   the command line or its input is wrong; nothing was sent
+    │   └── ConfigError            2   the configuration is wrong; names file, key and what was expected
+    ├── DegradedError              3   a result came out, but not one that was acceptable
+    ├── CredentialError            4   no key is set
+    ├── EngineError                1   the embedded engine could not be started
+    ├── UnreachableError           6   something needed from the network could not be had
+    ├── InterruptError         128+n   a signal ended the run
+    ├── ClosedPipeError          141   nobody reads standard output any more
+    └── ModelError                 1   one call to one model failed
+        ├── KeyRejectedError       4   401, or 403 for the key
+        ├── NoCreditsError         5   402
+        ├── RateLimitError         5   429 that outlived the retries
+        ├── ModelRejectedError     1   400, 403 (moderation), 404, 413, 422: asking again would not help
+        ├── ServerFailedError      1   500 and its kind, or an answer that is not one
+        ├── ModelUnreachableError  6   no connection, or silence for too long
+        └── EmptyCompletionError   1   a stream that ended without any text
 """
 
 from typing import ClassVar
@@ -70,13 +71,19 @@ class UnreachableError(FusionError):
     exit_status = 6
 
 
-class Interrupted(FusionError):
+class InterruptError(FusionError):
     """Say which signal ended the run; its status is 128 plus the signal's number."""
 
     def __init__(self, signum: int) -> None:
         super().__init__("interrupted" if signum == 2 else f"ended by signal {signum}")
         self.signum = signum
         self.exit_status = 128 + signum  # type: ignore[misc]  # one class, a status per signal
+
+
+class ClosedPipeError(FusionError):
+    """Say nothing: whoever read standard output has gone."""
+
+    exit_status = 141
 
 
 class ModelError(FusionError):
@@ -87,6 +94,8 @@ class ModelError(FusionError):
         partial: The text that had arrived before the failure.
         attempts: How many times the call was tried.
         retry_after_s: What the server asked to wait, in seconds, or None.
+        duration_s: How long the call took, retries included.
+        provider: The name of the provider that was asked.
         retryable: Whether the same call may succeed when repeated.
     """
 
@@ -106,43 +115,45 @@ class ModelError(FusionError):
         self.partial = partial
         self.retry_after_s = retry_after_s
         self.attempts = 1
+        self.duration_s = 0.0
+        self.provider = ""
 
 
-class KeyRejected(ModelError):
+class KeyRejectedError(ModelError):
     """The provider does not accept the key (401, or 403 that is not moderation)."""
 
     exit_status = 4
 
 
-class NoCredits(ModelError):
+class NoCreditsError(ModelError):
     """The account cannot pay for the call (402)."""
 
     exit_status = 5
 
 
-class RateLimited(ModelError):
+class RateLimitError(ModelError):
     """The provider asks for fewer requests (429)."""
 
     exit_status = 5
     retryable = True
 
 
-class ModelRejected(ModelError):
+class ModelRejectedError(ModelError):
     """The request itself is refused (400, moderation, 404, 413, 422)."""
 
 
-class ServerFailed(ModelError):
+class ServerFailedError(ModelError):
     """The server failed, or sent something that is not an answer."""
 
     retryable = True
 
 
-class Unreachable(ModelError):
+class ModelUnreachableError(ModelError):
     """No connection, a broken one, or silence for too long."""
 
     exit_status = 6
     retryable = True
 
 
-class EmptyCompletion(ModelError):
+class EmptyCompletionError(ModelError):
     """The model finished without writing any text."""

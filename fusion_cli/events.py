@@ -9,9 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from fusion_cli.chat import Usage
-
 if TYPE_CHECKING:  # pydantic takes 100 ms to import, and no event needs it before the panel has answered
+    from fusion_cli.chat import Usage
     from fusion_cli.results import Analysis
 
 

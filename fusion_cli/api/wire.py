@@ -1,0 +1,279 @@
+"""Request bodies, stream chunks and errors as they stand on the wire (specification, section 5).
+
+Pure: dictionaries and bytes to the neutral vocabulary of `chat`, and back.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fusion_cli.chat import ChatRequest, Completion, Delta, Message, ToolCall, Usage
+from fusion_cli.errors import (
+    KeyRejectedError,
+    ModelError,
+    ModelRejectedError,
+    ModelUnreachableError,
+    NoCreditsError,
+    RateLimitError,
+    ServerFailedError,
+)
+from fusion_cli.terminal import one_line
+
+MAX_TEXT_CHARS = 2_000_000
+
+
+def request_body(request: ChatRequest) -> dict[str, Any]:
+    """Return the JSON body of a streamed chat completion."""
+    body: dict[str, Any] = {
+        "model": request.model.slug,
+        "messages": [_message(message) for message in request.messages],
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "max_completion_tokens": request.max_completion_tokens,
+        "temperature": request.temperature,
+        "seed": request.seed,
+    }
+    if request.reasoning:
+        chosen = {"effort": request.reasoning.effort, "max_tokens": request.reasoning.max_tokens}
+        body["reasoning"] = {key: value for key, value in chosen.items() if value is not None}
+    if request.tools:
+        body["tools"] = [
+            {
+                "type": "function",
+                "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters},
+            }
+            for tool in request.tools
+        ]
+        body["tool_choice"] = request.tool_choice
+    if request.output_schema:
+        schema = request.output_schema
+        body["response_format"] = {
+            "type": "json_schema",
+            "json_schema": {"name": schema.name, "strict": True, "schema": schema.schema},
+        }
+    return {key: value for key, value in body.items() if value is not None}
+
+
+def _message(message: Message) -> dict[str, Any]:
+    shape: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.tool_calls:
+        shape["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in message.tool_calls
+        ]
+    if message.tool_call_id is not None:
+        shape["tool_call_id"] = message.tool_call_id
+    return shape
+
+
+class Assembly:
+    """Put a completion together from the chunks of a stream."""
+
+    def __init__(self) -> None:
+        self.finish_reason: str | None = None
+        self.done = False
+        self.seen = False
+        self.shown = False
+        self.skipped = 0
+        self._texts: list[str] = []
+        self._size = 0
+        self._calls: dict[int, dict[str, str]] = {}
+        self._usage = Usage()
+        self._model: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The text so far."""
+        return "".join(self._texts)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the server has said that the answer is complete."""
+        return self.done or self.finish_reason is not None
+
+    @property
+    def full(self) -> bool:
+        """Whether the text has reached `MAX_TEXT_CHARS`; what follows is not read."""
+        return self._size >= MAX_TEXT_CHARS
+
+    def read(self, events: list[bytes], on_delta: Callable[[Delta], None]) -> None:
+        """Take in the events of one network read, and report their text in one delta.
+
+        Raises:
+            ModelError: One of them is an error.
+        """
+        texts: list[str] = []
+        thoughts: list[str] = []
+        try:
+            for data in events:
+                if self.done or self.full:
+                    break
+                self._read_event(data, texts, thoughts)
+        finally:
+            if texts or thoughts:
+                self.shown = True
+                self._texts += texts
+                on_delta(Delta("".join(texts), "".join(thoughts)))
+
+    def _read_event(self, data: bytes, texts: list[str], thoughts: list[str]) -> None:
+        if data == b"[DONE]":
+            self.done = True
+            return
+        try:
+            chunk = json.loads(data.decode("utf-8", "replace"))
+        except (ValueError, RecursionError):
+            chunk = None
+        halves = b"\\ud" in data or b"\\uD" in data  # JSON can spell half a character
+        if not isinstance(chunk, dict):
+            self.skipped += 1
+            return
+        self.seen = True
+        if chunk.get("error"):
+            raise error_from_body(200, chunk)
+        choices = chunk.get("choices")
+        if choices and isinstance(choices, list) and isinstance(choices[0], dict):
+            choice = choices[0]
+            delta = choice.get("delta")
+            if isinstance(delta, dict):
+                text = delta.get("content")
+                if text and isinstance(text, str):
+                    text = (_without_halves(text) if halves else text)[: MAX_TEXT_CHARS - self._size]
+                    self._size += len(text)
+                    texts.append(text)
+                thought = delta.get("reasoning") or delta.get("reasoning_content")
+                if thought and isinstance(thought, str):
+                    thoughts.append(_without_halves(thought) if halves else thought)
+                calls = delta.get("tool_calls")
+                if isinstance(calls, list):
+                    self._read_calls(calls)
+            reason = choice.get("finish_reason")
+            if isinstance(reason, str):
+                self.finish_reason = reason
+        if chunk.get("usage"):
+            self._usage = usage(chunk["usage"])
+        if self._model is None and isinstance(model := chunk.get("model"), str):
+            self._model = model
+
+    def _read_calls(self, fragments: list[Any]) -> None:
+        for fragment in fragments:
+            if not isinstance(fragment, dict):
+                continue
+            index = fragment.get("index")
+            if not isinstance(index, int):  # some servers leave it out: an id begins a call, the rest goes on with it
+                index = len(self._calls) if fragment.get("id") or not self._calls else max(self._calls)
+            call = self._calls.setdefault(index, {"id": "", "name": "", "arguments": ""})
+            function = fragment.get("function")
+            parts = {"id": fragment.get("id"), **(function if isinstance(function, dict) else {})}
+            for key in call:
+                part = parts.get(key)
+                if isinstance(part, str) and self._size < MAX_TEXT_CHARS:
+                    self._size += len(part)
+                    call[key] = call[key] + part if key == "arguments" else call[key] or part
+
+    def completion(self, attempts: int) -> Completion:
+        """Return the finished call."""
+        return Completion(
+            self.text,
+            "length" if self.full else self.finish_reason,
+            self._usage,
+            tuple(
+                ToolCall(call["id"] or f"call_{index}", call["name"], call["arguments"])
+                for index, call in sorted(self._calls.items())
+            ),
+            self._model,
+            attempts,
+        )
+
+
+def _without_halves(text: str) -> str:
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def whole_body_as_event(body: bytes) -> list[bytes]:
+    """Return a completion that came as one JSON body, as the events that a stream would have had.
+
+    Raises:
+        ServerFailedError: The body is neither a completion nor an error.
+    """
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        value = None
+    if isinstance(value, dict) and value.get("error"):
+        raise error_from_body(200, value)
+    choices = value.get("choices") if isinstance(value, dict) else None
+    if not (choices and isinstance(choices, list) and isinstance(choices[0], dict)):
+        said = one_line(body[:400].decode("utf-8", "replace")) or "it is empty"
+        raise ServerFailedError(
+            f"the server's answer is not a chat completion: {said}",
+            hint="Check the provider's base_url: it usually ends in /v1.",
+        )
+    choice = choices[0]
+    choice["delta"] = choice.get("message")
+    choice["finish_reason"] = choice.get("finish_reason") or "stop"
+    return [json.dumps(value).encode(), b"[DONE]"]
+
+
+def usage(value: Any) -> Usage:
+    """Return the figures of a usage object; what is missing or no number is unknown."""
+    if not isinstance(value, Mapping):
+        return Usage()
+
+    def number(source: Any, key: str) -> int | None:
+        found = source.get(key) if isinstance(source, Mapping) else None
+        return found if isinstance(found, int) and not isinstance(found, bool) and found >= 0 else None
+
+    cost = value.get("cost")
+    known = isinstance(cost, int | float) and not isinstance(cost, bool) and 0 <= cost < float("inf")
+    return Usage(
+        number(value, "prompt_tokens"),
+        number(value, "completion_tokens"),
+        number(value, "total_tokens"),
+        number(value.get("completion_tokens_details"), "reasoning_tokens"),
+        number(value.get("prompt_tokens_details"), "cached_tokens"),
+        cost if known else None,
+    )
+
+
+_MODERATED = {"content_policy_violation", "moderation", "content_filter"}
+
+
+def error_from_body(status: int, body: Any, retry_after_s: float | None = None) -> ModelError:
+    """Return the failure that an error body tells of (specification, section 5).
+
+    Args:
+        status: The HTTP status; 200 for an error inside a success, whose own code then counts.
+        body: The decoded JSON, or cleaned text where it was none.
+        retry_after_s: What the server asked to wait, in seconds.
+    """
+    error = body.get("error") if isinstance(body, Mapping) else None
+    metadata: Any = error.get("metadata") if isinstance(error, Mapping) else None
+    metadata = metadata if isinstance(metadata, Mapping) else {}
+    message = error.get("message") if isinstance(error, Mapping) else error if isinstance(error, str) else body
+    code = error.get("code") if isinstance(error, Mapping) else None
+    if status == 200 and isinstance(code, int) and 400 <= code < 600:
+        status = code
+    elif status == 200 and isinstance(code, str) and code.isdecimal() and 400 <= int(code) < 600:
+        status = int(code)
+    said = one_line(message) if isinstance(message, str) else ""
+    reasons = metadata.get("reasons")
+    if isinstance(reasons, list) and reasons:
+        said = one_line(f"{said} ({', '.join(str(reason) for reason in reasons[:5])})")
+    details: dict[str, Any] = {"status_code": status if status != 200 else None, "retry_after_s": retry_after_s}
+    told = f"HTTP {status}: {said}" if status != 200 and said else said or f"HTTP {status} without a message"
+    moderated = bool(reasons) or metadata.get("error_type") in _MODERATED
+    return _error_class(status, moderated=moderated)(told, **details)
+
+
+def _error_class(status: int, *, moderated: bool) -> type[ModelError]:
+    if status == 401 or (status == 403 and not moderated):
+        return KeyRejectedError
+    if status == 402:
+        return NoCreditsError
+    if status == 429:
+        return RateLimitError
+    if status in {408, 504, 524}:
+        return ModelUnreachableError
+    if 300 <= status < 500:
+        return ModelRejectedError
+    return ServerFailedError

@@ -1,0 +1,40 @@
+"""`fusion analyze`: the panel and the judge, without an outer model."""
+
+from __future__ import annotations
+
+import typer  # noqa: TC002  # it reads the annotations
+
+from fusion_cli import options  # noqa: TC001  # typer reads the annotations
+
+
+def analyze(
+    ctx: typer.Context,
+    prompt: options.Question = None,
+    file: options.Files = None,
+    panel: options.Panel = None,
+    judge: options.Judge = None,
+    preset: options.PresetName = None,
+    provider: options.ProviderName = None,
+    strict: options.Strict = None,
+    json: options.AsJson = False,
+) -> None:
+    """Convene the panel and print the judge's analysis: who agrees, who does not, what nobody saw.
+
+    Example: fusion analyze -f plan.md "Is this migration plan safe?" --json > analysis.json
+    """
+    from fusion_cli import delivery, pipeline
+    from fusion_cli.context import Context
+    from fusion_cli.inputs import read_prompt
+    from fusion_cli.planning import Choices, make_plan
+    from fusion_cli.record import analysis_run_without_calls
+
+    context = Context(ctx.obj)
+    terminal = context.terminal
+    choices = Choices(panel=panel or (), judge=judge, preset=preset, provider=provider)
+    with delivery.told_as_json(analysis_run_without_calls, terminal if json else None):
+        asked = read_prompt(prompt, file or [], terminal)
+        plan = make_plan(choices, context.settings, asked, context.machine, outer_is_judge=True)
+        delivery.announce(plan, terminal)
+        run = context.carry_out(pipeline.analyze, plan)
+    strict = context.settings.strict if strict is None else strict
+    delivery.deliver_analysis(run, terminal, as_json=json, strict=strict)

@@ -1,0 +1,85 @@
+"""`fusion ask`: flags to a plan, a plan to a run, a run to standard output."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer  # noqa: TC002  # it reads the annotations
+
+from fusion_cli import options  # noqa: TC001  # typer reads the annotations
+
+if TYPE_CHECKING:
+    from fusion_cli.plan import Plan
+    from fusion_cli.results import AskRun
+
+
+def ask(
+    ctx: typer.Context,
+    prompt: options.Question = None,
+    file: options.Files = None,
+    panel: options.Panel = None,
+    judge: options.Judge = None,
+    model: options.Outer = None,
+    preset: options.PresetName = None,
+    provider: options.ProviderName = None,
+    tool_choice: options.ToolChoice = None,
+    strict: options.Strict = None,
+    json: options.AsJson = False,
+) -> None:
+    """Ask a question: the outer model answers, with the panel's help where it is worth it.
+
+    Example: fusion ask "SQLite or PostgreSQL for a small web app?"
+
+    With a question as argument, standard input is material: git diff | fusion ask "What could break?"
+    """
+    from fusion_cli import delivery, pipeline
+    from fusion_cli.context import Context
+    from fusion_cli.inputs import read_prompt
+    from fusion_cli.planning import Choices, make_plan
+    from fusion_cli.record import ask_run_without_calls
+
+    context = Context(ctx.obj)
+    terminal = context.terminal
+    show_answer = terminal.stdout_is_tty and not json
+    choices = Choices(
+        panel=panel or (),
+        judge=judge,
+        model=model,
+        preset=preset,
+        provider=provider,
+        tool_choice=tool_choice.value if tool_choice else None,
+    )
+    with delivery.told_as_json(ask_run_without_calls, terminal if json else None):
+        plan = make_plan(choices, context.settings, read_prompt(prompt, file or [], terminal), context.machine)
+        delivery.announce(plan, terminal)
+        run = context.carry_out(pipeline.ask, plan, show_answer=show_answer)
+    if json:
+        terminal.write_json(run.model_dump())
+    elif run.answer is not None and not show_answer:
+        terminal.write_line(run.answer)
+    terminal.note(whether_the_panel_met(run, plan))
+    delivery.conclude(run, strict=context.settings.strict if strict is None else strict)
+
+
+def whether_the_panel_met(run: AskRun, plan: Plan) -> str:
+    """Return the line that says whether the panel was convened, and what the run took."""
+    seats = len(plan.panel)
+    asked = run.result is not None
+    if run.fused:
+        answered = len(run.result.responses or ()) if run.result else 0
+        said = f"The panel met: {answered} of {seats} answered"
+        if run.result and run.result.analysis is None:
+            said += ", without an analysis"
+    elif asked:
+        said = "The panel did not meet: no panelist answered"
+        if run.answer is not None:
+            said += f"; {run.model} answered alone"
+    elif plan.tool_choice == "none":
+        said = "The panel did not meet (--tool-choice none)"
+    elif run.answer is not None:
+        said = f"The panel did not meet: {run.model} answered alone (to convene it: --tool-choice required)"
+    else:
+        said = "The panel did not meet"
+    took = [f"{run.usage.total_tokens:,} tokens"] if run.usage.total_tokens is not None else []
+    took += [f"${run.usage.cost:.4f}"] if run.usage.cost is not None else []
+    return f"{said}. {', '.join(took)}".rstrip(". ") + "."

@@ -1,0 +1,101 @@
+"""What the user asks: argument, standard input and files become one `Prompt`, or one clear error.
+
+Knows no model. Nothing is sent before all of this has been read and found to be text.
+"""
+
+import sys
+import threading
+from pathlib import Path
+
+from fusion_cli import prompts
+from fusion_cli.errors import UsageError
+from fusion_cli.plan import Prompt
+from fusion_cli.terminal import Terminal, one_line
+
+MAX_BYTES = 4_000_000
+_SAY_WAITING_AFTER_S = 2.0
+
+
+def read_prompt(argument: str | None, files: list[Path], terminal: Terminal) -> Prompt:
+    """Return the question and its material.
+
+    Standard input is the question when the argument is `-` or missing, else material; a terminal is never read.
+
+    Raises:
+        UsageError: There is no question, or something is missing, too large or no text.
+    """
+    piped = _read_stdin(terminal) if argument == "-" or terminal.stdin_has_material() else None
+    parts = []
+    if argument is None or argument == "-":
+        if piped is None:
+            raise UsageError("there is no question", hint='Try: fusion ask "your question", or pipe one in.')
+        question = piped
+    else:
+        question = _as_utf8(argument, "the question")
+        if piped and piped.strip():
+            parts.append(("standard input", piped))
+    parts += [(one_line(str(path)), _read_file(path)) for path in files]
+    if not question.strip():
+        raise UsageError("the question is empty", hint='Try: fusion ask "your question"')
+    if sum(len(text) for _, text in (*parts, ("", question))) > MAX_BYTES:
+        raise UsageError(f"question and material together pass {MAX_BYTES // 1_000_000} MB")
+    return Prompt(question.strip(), prompts.material(parts))
+
+
+def read_text(path: Path) -> str:
+    """Return a file's text, or standard input's for `-`.
+
+    Raises:
+        UsageError: It cannot be read, is too large, or is no text.
+    """
+    return _decode(_stdin_bytes(), "standard input") if str(path) == "-" else _read_file(path)
+
+
+def _read_stdin(terminal: Terminal) -> str:
+    waiting = threading.Timer(
+        _SAY_WAITING_AFTER_S, terminal.note, ("fusion: reading standard input until it ends (Ctrl-D, or < /dev/null)",)
+    )
+    waiting.daemon = True
+    waiting.start()
+    try:
+        return _decode(_stdin_bytes(), "standard input")
+    finally:
+        waiting.cancel()
+
+
+def _stdin_bytes() -> bytes:
+    try:
+        return sys.stdin.buffer.read(MAX_BYTES + 1)
+    except (OSError, ValueError, AttributeError) as error:
+        raise UsageError(f"standard input cannot be read: {error}") from error
+
+
+def _read_file(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise UsageError(f"{one_line(str(path))}: {reason}") from error
+    return _decode(data, one_line(str(path)))
+
+
+def _decode(data: bytes, name: str) -> str:
+    if len(data) > MAX_BYTES:
+        raise UsageError(f"{name} is larger than {MAX_BYTES // 1_000_000} MB")
+    if b"\0" in data:
+        raise UsageError(f"{name} is binary, not text")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{name} is not UTF-8 text (byte {error.start})") from error
+
+
+def _as_utf8(text: str, name: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"{name} is not UTF-8 text") from None
+    if "\0" in text:
+        raise UsageError(f"{name} holds a NUL character")
+    return text

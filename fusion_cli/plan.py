@@ -1,0 +1,70 @@
+"""What one run is going to do: the prompt, the models, their limits, the policy. Data, frozen.
+
+Knows neither where a value came from nor how it is carried out.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from fusion_cli.chat import ModelName, Reasoning
+
+ToolChoice = Literal["auto", "required", "none"]
+
+MAX_PANELISTS = 8
+DEFAULT_MAX_COMPLETION_TOKENS = 16_000
+
+
+@dataclass(frozen=True, slots=True)
+class Panelist:
+    """One seat of the panel; `label` is unique in it, `system` is a persona."""
+
+    label: str
+    model: ModelName
+    system: str | None = None
+    temperature: float | None = None
+    max_completion_tokens: int | None = DEFAULT_MAX_COMPLETION_TOKENS
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What the user asks, and the material (files, standard input) that goes with it, fenced already."""
+
+    question: str
+    material: str = ""
+
+    def text(self, question: str | None = None) -> str:
+        """Return the question, or another one in its place, with the material below it."""
+        asked = self.question if question is None else question
+        return f"{asked}\n\n{self.material}" if self.material else asked
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One run, decided: nothing in it is looked up later."""
+
+    prompt: Prompt
+    panel: tuple[Panelist, ...]
+    judge: ModelName
+    outer: ModelName
+    tool_choice: ToolChoice = "auto"
+    judge_max_completion_tokens: int | None = DEFAULT_MAX_COMPLETION_TOKENS
+    answer_max_completion_tokens: int | None = None
+    reasoning: Reasoning | None = None
+    seed: int | None = None
+
+    @property
+    def models(self) -> frozenset[ModelName]:
+        """Every model that may be called."""
+        if self.tool_choice == "none":
+            return frozenset({self.outer})
+        return frozenset({self.outer, self.judge, *(panelist.model for panelist in self.panel)})
+
+
+def label_panel(slugs: list[str]) -> list[str]:
+    """Return a label for each slug: the slug itself, or `slug#1`, `slug#2` where it stands several times."""
+    seen: dict[str, int] = {}
+    labels = []
+    for slug in slugs:
+        seen[slug] = seen.get(slug, 0) + 1
+        labels.append(f"{slug}#{seen[slug]}" if slugs.count(slug) > 1 else slug)
+    return labels

@@ -1,0 +1,255 @@
+"""What one run has so far: calls, responses, failures, warnings, and the public result made of them.
+
+Kept apart from the story, so that whatever ends a run early, everything answered by then is in its result.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from fusion_cli import __version__, events
+from fusion_cli.errors import (
+    EmptyCompletionError,
+    FusionError,
+    InterruptError,
+    KeyRejectedError,
+    ModelError,
+    NoCreditsError,
+    RateLimitError,
+)
+
+if TYPE_CHECKING:  # pydantic (100 ms) is imported while the first responses are awaited
+    from collections.abc import Callable
+
+    from fusion_cli.chat import ChatRequest, Completion, Delta, ModelClient, ModelName, Usage
+    from fusion_cli.events import Emit
+    from fusion_cli.plan import Panelist, Plan
+    from fusion_cli.results import Analysis, AnalysisRun, AskRun, ToolResult
+
+Role = Literal["outer", "panel", "judge"]
+
+
+@dataclass(frozen=True, slots=True)
+class CallNote:
+    """One call that has ended; `refused` when the server turned it down, so that it cost nothing."""
+
+    role: Role
+    model: str
+    label: str
+    attempts: int
+    duration_s: float
+    finish_reason: str | None
+    usage: Usage | None
+    error: str | None
+    refused: bool
+
+
+class Record:
+    """A run in progress: the steps of the story write here, the result is read from here."""
+
+    def __init__(self, plan: Plan, models: ModelClient, emit: Emit) -> None:
+        self.plan = plan
+        self.emit = emit
+        self.responses: dict[Panelist, str] = {}
+        self.failures: dict[Panelist, ModelError] = {}
+        self.analysis: Analysis | None = None
+        self.cause: FusionError | None = None
+        self._models = models
+        self._failure_reason: str | None = None
+        self._calls: list[CallNote] = []
+        self._warnings: list[str] = []
+        self._degraded = False
+
+    async def call(
+        self,
+        role: Role,
+        request: ChatRequest,
+        on_delta: Callable[[Delta], None],
+        *,
+        label: str | None = None,
+        text_needed: bool = True,
+    ) -> tuple[Completion, float]:
+        """Put one request to its model and note what came of it; return it with its duration in seconds.
+
+        Raises:
+            ModelError: The call failed, or brought no text where text is needed.
+        """
+        started = time.monotonic()
+
+        def note(completion: Completion | None, error: ModelError | None, problem: str | None) -> float:
+            took = round(time.monotonic() - started, 3)
+            attempts = completion.attempts if completion else error.attempts if error else 1
+            self._calls.append(
+                CallNote(
+                    role,
+                    request.model.slug,
+                    label or request.model.slug,
+                    attempts,
+                    took,
+                    completion.finish_reason if completion else None,
+                    completion.usage if completion else None,
+                    problem,
+                    refused=bool(error and error.status_code and not error.partial),
+                )
+            )
+            return took
+
+        try:
+            completion = await self._models.complete(request, on_delta)
+        except ModelError as error:
+            error.provider = request.model.provider
+            error.duration_s = note(None, error, str(error))
+            raise
+        except asyncio.CancelledError:
+            note(None, None, "cancelled")
+            raise
+        if text_needed and not completion.text.strip():
+            why = f" (finish reason: {completion.finish_reason})" if completion.finish_reason else ""
+            empty = EmptyCompletionError(f"stream completed without producing any text{why}")
+            empty.provider = request.model.provider
+            empty.duration_s = note(completion, None, str(empty))
+            raise empty
+        return completion, note(completion, None, None)
+
+    def warn(self, text: str) -> None:
+        """Tell the user something that does not make the result worse."""
+        self._warnings.append(text)
+        self.emit(events.Warned(text))
+
+    def degrade(self, text: str) -> None:
+        """Tell the user what makes the result worse than it was meant to be."""
+        self._degraded = True
+        self.warn(text)
+
+    def fail(self, error: FusionError, failure_reason: str | None = None) -> None:
+        """Note why there is no result, or no panel; the first reason stands."""
+        self.cause = error
+        self._failure_reason = self._failure_reason or failure_reason or _reason(error)
+
+    def analysis_failed(self, failure_reason: str, error: str) -> None:
+        """Note why there is no analysis."""
+        self._failure_reason = failure_reason
+        self.emit(events.AnalysisFailed(failure_reason, error))
+        self.degrade(f"no analysis: {error}")
+
+    def shares_account(self, error: FusionError, model: ModelName) -> bool:
+        """Whether what failed (no credits, key refused) would fail a call to `model` too."""
+        return isinstance(error, NoCreditsError | KeyRejectedError) and error.provider == model.provider
+
+    def tool_result(self) -> ToolResult:
+        """Return the fusion tool's result as it stands now (specification, section 3)."""
+        from fusion_cli.results import FailedModel, Response, ToolResult
+
+        seats = self.plan.panel
+        responses = [
+            Response(model=seat.model.slug, label=_own_label(seat), content=self.responses[seat])
+            for seat in seats
+            if seat in self.responses
+        ]
+        failed = [
+            FailedModel(model=seat.model.slug, label=_own_label(seat), error=str(error), status_code=error.status_code)
+            for seat in seats
+            if (error := self.failures.get(seat))
+        ] or None
+        if responses and not self._cancelled:
+            return ToolResult(status="ok", analysis=self.analysis, responses=responses, failed_models=failed)
+        return ToolResult(
+            status="error",
+            error="cancelled" if self._cancelled else "all panel models failed",
+            failure_reason=self._failure_reason,
+            analysis=self.analysis,
+            responses=responses or None,
+            failed_models=failed,
+        )
+
+    def ask_run(self, answer: str | None) -> AskRun:
+        """Return the finished run of `ask`."""
+        from fusion_cli.results import AskRun
+
+        convened = any(call.role == "panel" for call in self._calls)
+        return AskRun(
+            status="ok" if answer is not None else "error",
+            answer=answer,
+            fused=bool(self.responses),
+            model=self.plan.outer.slug,
+            result=self.tool_result() if convened else None,
+            **self._common(self.cause if answer is None else None),
+        ).because(self.cause if answer is None else None)
+
+    def analysis_run(self) -> AnalysisRun:
+        """Return the finished run of `analyze` or `judge`."""
+        from fusion_cli.results import AnalysisRun
+
+        return AnalysisRun(
+            result=self.tool_result(),
+            judge=self.plan.judge.slug,
+            prompt=self.plan.prompt.text(),
+            **self._common(self.cause),
+        ).because(self.cause)
+
+    @property
+    def _cancelled(self) -> bool:
+        return self._failure_reason == "cancelled"
+
+    def _common(self, cause: FusionError | None) -> dict[str, Any]:
+        from fusion_cli.chat import Usage
+        from fusion_cli.results import Call, UsageTotals
+
+        billed = [call.usage or Usage() for call in self._calls if not call.refused]
+        return {
+            "failure_reason": self._failure_reason,
+            "error": str(cause) if cause else None,
+            "degraded": self._degraded or bool(self.failures),
+            "usage": UsageTotals.over(billed),
+            "calls": [
+                Call(**{key: value for key, value in asdict(call).items() if key != "refused"}) for call in self._calls
+            ],
+            "warnings": self._warnings,
+            "version": __version__,
+        }
+
+
+def ask_run_without_calls(cause: FusionError) -> AskRun:
+    """Return the run of an `ask` that ended before anything was sent."""
+    from fusion_cli.results import AskRun
+
+    return AskRun(status="error", answer=None, fused=False, model=None, result=None, **_nothing_sent(cause))
+
+
+def analysis_run_without_calls(cause: FusionError) -> AnalysisRun:
+    """Return the run of an `analyze` or `judge` that ended before anything was sent."""
+    from fusion_cli.results import AnalysisRun, ToolResult
+
+    result = ToolResult(status="error", error=str(cause))
+    return AnalysisRun(result=result, judge=None, prompt=None, **_nothing_sent(cause))
+
+
+def _nothing_sent(cause: FusionError) -> dict[str, Any]:
+    from fusion_cli.results import UsageTotals
+
+    return {
+        "failure_reason": "cancelled" if isinstance(cause, InterruptError) else None,
+        "error": str(cause),
+        "degraded": False,
+        "usage": UsageTotals.over(()),
+        "calls": [],
+        "warnings": [],
+        "version": __version__,
+    }
+
+
+def _own_label(seat: Panelist) -> str | None:
+    return seat.label if seat.label != seat.model.slug else None
+
+
+def _reason(error: FusionError) -> str:
+    if isinstance(error, NoCreditsError):
+        return "insufficient_credits"
+    if isinstance(error, RateLimitError):
+        return "rate_limited"
+    if isinstance(error, ModelError) and error.status_code == 404:
+        return "invalid_model"
+    return "unexpected_error"

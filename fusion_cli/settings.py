@@ -1,0 +1,338 @@
+"""Config file, environment and flags, merged into one frozen `Settings`.
+
+The only reader of `os.environ`, and the owner of every path. Decides nothing about a run: what is not configured
+is None here, and presets and defaults are somebody else's. What is wrong is said now, before anything is sent.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from fusion_cli import config_file
+from fusion_cli.chat import ModelName
+from fusion_cli.errors import ConfigError, CredentialError, UsageError
+
+_OPENROUTER_URL = "https://openrouter.ai/api/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """Somebody who serves models.
+
+    Attributes:
+        name: What stands before the colon in `provider:slug`.
+        base_url: Without a slash at its end; empty for the embedded engine.
+        api_key: Fit for a header, or None when none is set.
+        api_key_env: The environment variable the key is read from, or None when the server wants none.
+    """
+
+    name: str
+    base_url: str = ""
+    api_key: str | None = field(default=None, repr=False)
+    api_key_env: str | None = None
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is the embedded engine."""
+        return self.name == "local"
+
+    @property
+    def is_openrouter(self) -> bool:
+        """Whether it speaks OpenRouter's dialect."""
+        return self.name == "openrouter"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the user configured; None means nothing was.
+
+    Attributes:
+        default_provider: As configured; `resolve_provider` derives one where it is None.
+        fusion_depth: How many fusions this process runs inside of.
+        config_path: Where the config file is, or would be.
+        config_source: What named it: "flag", "environment FUSION_CONFIG" or "default".
+        sources: Where each dotted key got its value: "file" or "environment NAME"; absent means "default".
+    """
+
+    providers: Mapping[str, Provider]
+    config_path: Path
+    data_dir: Path
+    cache_dir: Path
+    config_source: str = "default"
+    default_provider: str | None = None
+    panel: tuple[str, ...] | None = None
+    judge: str | None = None
+    model: str | None = None
+    preset: str | None = None
+    tool_choice: Literal["auto", "required", "none"] | None = None
+    strict: bool | None = None
+    max_completion_tokens: int | None = None
+    temperature: float | None = None
+    local_model: Path | None = None
+    fusion_depth: int = 0
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def provider_source(self) -> str:
+        """Where `default_provider` came from."""
+        return self.sources.get("provider", "default")
+
+    @property
+    def models_dir(self) -> Path:
+        """Where fetched weights are kept."""
+        return self.cache_dir / "models"
+
+    @property
+    def runs_dir(self) -> Path:
+        """Where the journals of runs are kept."""
+        return self.data_dir / "runs"
+
+
+class Entry(NamedTuple):
+    """One value for `fusion config show`; None is "not set". A provider's key is "set", never itself."""
+
+    key: str
+    value: str | bool | int | float | tuple[str, ...] | None
+    source: str
+
+
+def load(config_flag: Path | None = None, *, environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the config file and the environment.
+
+    Args:
+        config_flag: What `--config` named.
+        environ: The environment, `os.environ` when None. The user's folders are platformdirs' in any case,
+            which reads the process's own (XDG_CONFIG_HOME and its kind).
+
+    Raises:
+        ConfigError: Something in them cannot be used.
+        UsageError: FUSION_PROVIDER names a provider that does not exist.
+    """
+    environ = os.environ if environ is None else environ
+    path, named_by = _locate(config_flag, environ)
+    data = config_file.read(path)
+    if data is None and named_by != "default":
+        said = f"{config_file.printable(str(path))}: expected a config file, found none (named by {named_by})"
+        raise ConfigError(said, hint="fusion config edit makes one")
+    values = config_file.check(config_file.parse(data, path), path) if data is not None else {}
+    sources = dict.fromkeys(values, "file")
+    providers = _providers(values, sources, path, environ)
+    if provider := environ.get("FUSION_PROVIDER", "").strip():
+        _refuse_unknown(provider, providers, "FUSION_PROVIDER")
+        values["provider"] = provider
+        sources["provider"] = "environment FUSION_PROVIDER"
+    return Settings(
+        local_model=_local_model(values, sources, path, environ),
+        providers=providers,
+        config_path=path,
+        config_source=named_by,
+        data_dir=_user_dir("data"),
+        cache_dir=_user_dir("cache"),
+        default_provider=values.get("provider"),
+        panel=values.get("panel"),
+        judge=values.get("judge"),
+        model=values.get("model"),
+        preset=values.get("preset"),
+        tool_choice=values.get("tool_choice"),
+        strict=values.get("strict"),
+        max_completion_tokens=values.get("max_completion_tokens"),
+        temperature=values.get("temperature"),
+        fusion_depth=_fusion_depth(environ),
+        sources=sources,
+    )
+
+
+def config_path(config_flag: Path | None = None, *, environ: Mapping[str, str] | None = None) -> Path:
+    """Return where the config file is or would be, without reading it.
+
+    Raises:
+        ConfigError: No home folder is known.
+    """
+    return _locate(config_flag, os.environ if environ is None else environ)[0]
+
+
+def editor(*, environ: Mapping[str, str] | None = None) -> str:
+    """Return the command line of the user's editor: $VISUAL, $EDITOR, or the one that every system has."""
+    environ = os.environ if environ is None else environ
+    fallback = "notepad" if os.name == "nt" else "vi"
+    return environ.get("VISUAL", "").strip() or environ.get("EDITOR", "").strip() or fallback
+
+
+def resolve_provider(settings: Settings, flag: str | None, engine_installed: bool) -> str:
+    """Return who serves the models that are named without a provider.
+
+    Args:
+        settings: As loaded.
+        flag: What `--provider` named.
+        engine_installed: Whether the embedded engine could be started.
+
+    Raises:
+        UsageError: The flag names a provider that does not exist.
+        CredentialError: None was named, and none can be used.
+    """
+    if flag is not None:
+        _refuse_unknown(flag, settings.providers, "--provider")
+        return flag
+    if settings.default_provider is not None:
+        return settings.default_provider
+    openrouter = settings.providers["openrouter"]
+    if openrouter.api_key:
+        return openrouter.name
+    if engine_installed:
+        return "local"
+    raise CredentialError(
+        f"no model can be reached: set {openrouter.api_key_env} (a key is at https://openrouter.ai/keys), "
+        "or get the embedded engine with: pip install 'fusion-deliberation[local]'"
+    )
+
+
+def parse_model(name: str, settings: Settings, default_provider: str) -> ModelName:
+    """Split `[provider:]slug`, where only a provider that exists counts as one: a slug may hold colons.
+
+    Raises:
+        UsageError: It is empty, too long, or holds white space or what cannot be printed.
+    """
+    provider, colon, slug = name.partition(":")
+    if not colon or provider not in settings.providers:
+        provider, slug = default_provider, name
+    try:
+        config_file.fit_model(name)
+        return ModelName(provider, config_file.fit_model(slug))
+    except config_file.MisfitError:
+        said = f"{config_file.MODEL}, found {config_file.describe(name)}"
+        raise UsageError(f"model: expected {said}") from None
+
+
+def entries(settings: Settings) -> tuple[Entry, ...]:
+    """Return every value that can be configured, and whether each provider's key is set, with its source."""
+    local_model = settings.local_model
+    values: dict[str, Any] = {
+        "provider": settings.default_provider,
+        "local.model": None if local_model is None else str(local_model),
+    }
+    for key in config_file.KEYS:
+        if "NAME" not in key.name and key.name not in values:
+            values[key.name] = getattr(settings, key.name)
+    in_order = [key.name for key in config_file.KEYS if "NAME" not in key.name]
+    for provider in settings.providers.values():
+        if not provider.is_local:
+            above = f"providers.{provider.name}"
+            values[f"{above}.base_url"] = provider.base_url
+            values[f"{above}.api_key_env"] = provider.api_key_env
+            values[f"{above}.api_key"] = "set" if provider.api_key else None
+            in_order += [f"{above}.base_url", f"{above}.api_key_env", f"{above}.api_key"]
+    return tuple(Entry(name, values[name], settings.sources.get(name, "default")) for name in in_order)
+
+
+def _user_dir(kind: Literal["config", "data", "cache"]) -> Path:
+    import platformdirs
+
+    find = {
+        "config": platformdirs.user_config_path,
+        "data": platformdirs.user_data_path,
+        "cache": platformdirs.user_cache_path,
+    }[kind]
+    # Without HOME and a passwd entry platformdirs raises, or (older ones) answers with a literal ~ below the
+    # working directory, where a cloned repository could have put a config file.
+    try:
+        path = find("fusion", appauthor=False)
+    except RuntimeError:
+        path = Path()
+    if not path.is_absolute():
+        raise ConfigError(f"no home folder is known, so there is no {kind} folder", hint="set HOME")
+    return path
+
+
+def _locate(flag: Path | None, environ: Mapping[str, str]) -> tuple[Path, str]:
+    if flag is not None:
+        return flag, "flag"
+    if named := environ.get("FUSION_CONFIG", ""):
+        return Path(named), "environment FUSION_CONFIG"
+    return _user_dir("config") / "config.toml", "default"
+
+
+def _providers(
+    values: Mapping[str, Any], sources: dict[str, str], path: Path, environ: Mapping[str, str]
+) -> dict[str, Provider]:
+    """Return the providers, built in first, and note in `sources` what the environment gave."""
+    in_file = (key.split(".")[1] for key in values if key.startswith("providers."))
+    providers: dict[str, Provider] = {}
+    for name in dict.fromkeys((*config_file.BUILT_IN_PROVIDERS, *in_file)):
+        if name == "local":
+            providers[name] = Provider(name)
+            continue
+        key = f"providers.{name}"
+        base_url = values.get(f"{key}.base_url", _OPENROUTER_URL)
+        variable = values.get(f"{key}.api_key_env", "OPENROUTER_API_KEY" if name == "openrouter" else None)
+        said = f"{config_file.printable(str(path))}: {config_file.shown(key)}.base_url"
+        if name == "openrouter" and (text := environ.get("OPENROUTER_BASE_URL", "").strip()):
+            said = "OPENROUTER_BASE_URL"
+            sources[f"{key}.base_url"] = "environment OPENROUTER_BASE_URL"
+            try:
+                base_url = config_file.fit_url(text)
+            except config_file.MisfitError as error:
+                raise ConfigError(f"{said}: expected {config_file.URL}, found {error}") from None
+        api_key = _api_key(variable, environ)
+        if api_key:
+            sources[f"{key}.api_key"] = f"environment {variable}"
+            if not _keeps_secrets(base_url):
+                raise ConfigError(
+                    f"{said}: expected https://, found http:// with {variable} set: a key never travels in the clear"
+                )
+        providers[name] = Provider(name, base_url, api_key, variable)
+    return providers
+
+
+def _api_key(variable: str | None, environ: Mapping[str, str]) -> str | None:
+    key = environ.get(variable, "").strip() if variable else ""
+    if not all("!" <= character <= "~" for character in key):
+        raise ConfigError(f"{variable} holds a line break or another character that cannot stand in a header")
+    return key or None
+
+
+def _keeps_secrets(base_url: str) -> bool:
+    """Tell whether what is sent there stays unread: over https, or within this machine."""
+    from ipaddress import ip_address
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(base_url)
+    host = parts.hostname or ""
+    if parts.scheme == "https" or host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _refuse_unknown(name: str, providers: Mapping[str, Provider], named_by: str) -> None:
+    if name not in providers:
+        known = ", ".join(providers)
+        raise UsageError(f"{named_by}: expected one of {known}; found {config_file.describe(name)}")
+
+
+def _local_model(
+    values: Mapping[str, Any], sources: dict[str, str], path: Path, environ: Mapping[str, str]
+) -> Path | None:
+    said = f"{config_file.printable(str(path))}: local.model"
+    text = values.get("local.model")
+    if named := environ.get("FUSION_LOCAL_MODEL", ""):
+        said, text = "FUSION_LOCAL_MODEL", named
+        if not named.isprintable():
+            raise ConfigError(f"{said}: expected a path, found {config_file.describe(named)}")
+        sources["local.model"] = "environment FUSION_LOCAL_MODEL"
+    if text is None:
+        return None
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise ConfigError(f"{said}: expected a path, found ~ for a home folder that is not known") from None
+
+
+def _fusion_depth(environ: Mapping[str, str]) -> int:
+    text = environ.get("FUSION_DEPTH", "").strip() or "0"
+    if not (text.isascii() and text.isdigit() and len(text) <= 9):
+        raise ConfigError(f"FUSION_DEPTH: expected a whole number from 0, found {config_file.describe(text)}")
+    return int(text)

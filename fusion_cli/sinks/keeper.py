@@ -1,0 +1,55 @@
+"""Holds what the panel said, and writes it to a file when a run ends without delivering it.
+
+The file is what `fusion judge` reads: nobody pays twice for the same panel.
+"""
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+from fusion_cli import events
+
+
+class Keeper:
+    """Collect responses and analysis of one run.
+
+    Args:
+        prompt: What the panel was asked.
+        folder: Where the file goes, made when it is needed.
+    """
+
+    def __init__(self, prompt: str, folder: Path) -> None:
+        self._folder = folder
+        self._kept: dict[str, Any] = {"prompt": prompt, "responses": [], "failed_models": []}
+
+    def __call__(self, event: events.Event) -> None:
+        """Take note of one event."""
+        match event:
+            case events.PanelCompleted(label, model, content):
+                self._kept["responses"].append({"model": model, "label": label, "content": content})
+            case events.PanelFailed(label, model, error, _, partial):
+                row = {"model": model, "label": label, "error": error}
+                self._kept["failed_models"].append({**row, "partial": partial} if partial else row)
+            case events.AnalysisCompleted(analysis):
+                self._kept["analysis"] = analysis.model_dump()
+            case _:
+                return
+
+    def save(self) -> Path | None:
+        """Write the file and return its path; None when there is nothing to keep.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        if not self._kept["responses"]:
+            return None
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = self._folder / f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{token_hex(3)}.json"
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            json.dump(self._kept, file, indent=2)
+            file.flush()
+            os.fsync(file.fileno())
+        return path

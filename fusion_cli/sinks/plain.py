@@ -1,0 +1,137 @@
+"""One quiet line on standard error for each thing that happens, and the answer as it comes on a terminal's output.
+
+What models wrote is cleaned here, on its way to the stream. Draws nothing that moves but the download's bar.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fusion_cli import events
+from fusion_cli.terminal import Cleaner, Terminal, one_line
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from fusion_cli.chat import Usage
+
+# Words before a tool call are no answer: so much of the first turn is held back until that is settled.
+_HELD_BACK_CHARS = 400
+
+
+class PlainSink:
+    """Write a run's progress for a person.
+
+    Args:
+        terminal: Where to.
+        show_answer: Whether the answer is shown while it is written.
+    """
+
+    def __init__(self, terminal: Terminal, *, show_answer: bool) -> None:
+        self._terminal = terminal
+        self._show_answer = show_answer
+        self._cleaner = Cleaner()
+        self._held = ""
+        self._shown = False
+        self._bar: Progress | None = None
+
+    def __call__(self, event: events.Event) -> None:
+        """Show one event."""
+        match event:
+            case events.PanelDelta():
+                return
+            case events.OuterDelta(text):
+                self._hold(text)
+            case events.AnswerDelta(text):
+                self._show(text)
+            case events.AnswerCompleted():
+                self._show(self._held)
+                self._held = ""
+                self._show_cleaned(self._cleaner.end())
+                self._terminal.end_line()
+            case events.OuterDecided(convene=True):
+                self._held = ""
+                self._terminal.end_line()
+            case events.PanelCompleted(label, _, _, duration_s, usage, truncated):
+                cut = ", cut off" if truncated else ""
+                self._note("panel", label, f"answered in {duration_s:.1f} s{_tokens(usage)}{cut}")
+            case events.PanelFailed(label, _, error, _, _, duration_s):
+                self._note("panel", label, f"failed after {duration_s:.1f} s: {one_line(error)}")
+            case events.AnalysisInProgress(model, responses):
+                self._note("judge", model, f"reads {_count(responses, 'response')}")
+            case events.AnalysisCompleted(analysis, duration_s):
+                found = ", ".join(
+                    (
+                        f"{len(analysis.consensus)} agreed",
+                        _count(len(analysis.contradictions), "contradiction"),
+                        f"{len(analysis.partial_coverage)} covered in part",
+                        _count(len(analysis.unique_insights), "unique insight"),
+                        _count(len(analysis.blind_spots), "blind spot"),
+                    )
+                )
+                self._terminal.note(f"judge   {found} ({duration_s:.1f} s)")
+            case events.Warned(text):
+                self._terminal.note(f"warning: {one_line(text, 400)}")
+            case events.EngineStarting(name):
+                self._terminal.note(f"engine  loading {one_line(name)}")
+            case events.WeightsProgress():
+                self._download(event)
+            case _:
+                return
+
+    def _note(self, who: str, name: str, what: str) -> None:
+        self._terminal.note(f"{who:<8}{one_line(name, 80)}  {what}")
+
+    def _hold(self, text: str) -> None:
+        if self._shown:
+            self._show(text)
+            return
+        self._held += text
+        if len(self._held) > _HELD_BACK_CHARS:
+            text, self._held = self._held, ""
+            self._show(text)
+
+    def _show(self, text: str) -> None:
+        self._show_cleaned(self._cleaner.feed(text))
+
+    def _show_cleaned(self, text: str) -> None:
+        if self._show_answer and text:
+            self._shown = True
+            self._terminal.write(text)
+
+    def _download(self, event: events.WeightsProgress) -> None:
+        if event.done == 0:
+            size = f"{event.total / 1e6:,.0f} MB"
+            self._terminal.note(f"engine  fetching {event.name}, {size}, Apache-2.0, from {one_line(event.source)}")
+        if not self._terminal.stderr_is_tty:
+            return
+        if self._bar is None:
+            self._bar = _progress_bar()
+            self._bar.add_task("")
+            self._bar.start()
+        self._bar.update(self._bar.task_ids[0], completed=event.done, total=event.total)
+        if event.done >= event.total:
+            self.close()
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+def _progress_bar() -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+
+    return Progress(
+        BarColumn(None), DownloadColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True
+    )
+
+
+def _tokens(usage: Usage) -> str:
+    return "" if usage.completion_tokens is None else f", {usage.completion_tokens} tokens"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

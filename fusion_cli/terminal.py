@@ -1,0 +1,160 @@
+"""The process's three streams: what they are connected to, and the choke point for untrusted text.
+
+Everything that a model, a server or a file wrote passes `clean` or a `Cleaner` on its way to a stream. Knows no run.
+"""
+
+import os
+import re
+import stat
+import sys
+from functools import cached_property
+from typing import TextIO
+
+from fusion_cli.errors import ClosedPipeError
+
+_BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+_SUSPECT = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff{_BIDI}]")
+# A control string (OSC, DCS, SOS, PM, APC) is dropped whole when its end is near; one that never ends would otherwise
+# take the rest of the answer with it, so then only its introducer goes.
+_LONGEST_STRING = 4096
+_SEQUENCE = re.compile(
+    rf"""
+      (?:\x1b[\]PX^_]|[\x90\x98\x9d\x9e\x9f]) [^\x07\x1b\x9c]{{0,{_LONGEST_STRING}}} (?:\x07|\x1b\\|\x9c)  # OSC and kin
+    | (?:\x1b\[|\x9b) [0-?]*[ -/]*[@-~]                                                       # CSI
+    | \x1b[\]PX^_]                                                                            # a string without an end
+    | \x1b[ -/]*[0-~]                                                                         # other escapes
+    | \r(?=\n) | [\x00-\x08\x0b-\x1f\x7f-\x9f]
+    """,
+    re.VERBOSE,
+)
+_UNFINISHED = re.compile(
+    rf"""(?:
+      (?:\x1b[\]PX^_]|[\x90\x98\x9d\x9e\x9f]) [^\x07\x1b\x9c]{{0,{_LONGEST_STRING}}} \x1b?
+    | (?:\x1b\[|\x9b) [0-?]*[ -/]*
+    | \x1b[ -/]*
+    )\Z""",
+    re.VERBOSE,
+)
+_VISIBLE = re.compile(f"[\ud800-\udfff{_BIDI}]")
+
+
+def _show(match: re.Match[str]) -> str:
+    character = match[0]
+    return "\ufffd" if "\ud800" <= character <= "\udfff" else f"<U+{ord(character):04X}>"
+
+
+def clean(text: str) -> str:
+    """Return `text` without terminal controls: C0 but tab and line feed, DEL, C1, escape sequences.
+
+    Direction controls (bidi) are shown as `<U+202E>`, lone surrogates become U+FFFD.
+    """
+    if not _SUSPECT.search(text):
+        return text
+    return _VISIBLE.sub(_show, _SEQUENCE.sub("", text))
+
+
+def one_line(text: str, limit: int = 200) -> str:
+    """Return `text` cleaned, on one line, at most `limit` characters long."""
+    line = " ".join(clean(text[: limit * 8]).split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+class Cleaner:
+    """Clean a text that arrives in pieces, an escape sequence split over two of them included."""
+
+    def __init__(self) -> None:
+        self._held = ""
+
+    def feed(self, piece: str) -> str:
+        """Return what can be shown now; the beginning of a sequence is held back."""
+        text = self._held + piece
+        self._held = ""
+        if not _SUSPECT.search(text):
+            return text
+        if unfinished := _UNFINISHED.search(text):
+            text, self._held = text[: unfinished.start()], unfinished[0]
+        return clean(text)
+
+    def end(self) -> str:
+        """Return what was still held back, without its introducer."""
+        held, self._held = self._held, ""
+        return clean(held)
+
+
+class Terminal:
+    """Standard input, output and error, as this process has them."""
+
+    def __init__(self) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            reconfigure = getattr(stream, "reconfigure", None)
+            if reconfigure:  # a character that the locale lacks must not cost the answer
+                reconfigure(errors="replace")
+        self._line_open = False
+
+    @cached_property
+    def stdout_is_tty(self) -> bool:
+        """Whether a person reads the answer as it comes."""
+        return _is_tty(sys.stdout)
+
+    @cached_property
+    def stderr_is_tty(self) -> bool:
+        """Whether a person reads the notes."""
+        return _is_tty(sys.stderr)
+
+    @staticmethod
+    def stdin_has_material() -> bool:
+        """Whether standard input is a pipe, a socket or a file: something that was meant to be read."""
+        try:
+            mode = os.fstat(sys.stdin.fileno()).st_mode
+        except (AttributeError, OSError, ValueError):  # closed, or replaced by a test
+            return False
+        return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISREG(mode)
+
+    def write(self, text: str) -> None:
+        """Write cleaned text to standard output at once.
+
+        Raises:
+            ClosedPipeError: Nobody reads it any more.
+        """
+        if not text:
+            return
+        try:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # What is still buffered has no reader: the interpreter must not trip over it at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise ClosedPipeError("") from None
+        self._line_open = not text.endswith("\n")
+
+    def write_line(self, text: str) -> None:
+        """Write untrusted text to standard output, cleaned, with one line feed at its end."""
+        self.write(clean(text).rstrip("\n") + "\n")
+
+    def write_json(self, value: object) -> None:
+        """Write one JSON object; everything outside ASCII is escaped, controls included."""
+        import json
+
+        self.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+    def end_line(self) -> None:
+        """End an open line of standard output."""
+        if self._line_open:
+            self.write("\n")
+
+    def note(self, text: str) -> None:
+        """Write one line to standard error; `text` must be clean."""
+        if self._line_open and self.stdout_is_tty and self.stderr_is_tty:
+            self.end_line()
+        try:
+            sys.stderr.write(text + "\n")
+            sys.stderr.flush()
+        except (OSError, ValueError):  # nobody reads the notes; the answer goes on
+            return
+
+
+def _is_tty(stream: TextIO | None) -> bool:
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:
+        return False

@@ -1,0 +1,1 @@
+"""How fast fusion is, beside what anyone could write in its place."""

@@ -1,0 +1,1 @@
+"""The embedded engine: weights that arrive, processes that end."""
