@@ -1,5 +1,6 @@
 """The Typer root, and `main`: the only place where an exception becomes an exit status."""
 
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -11,19 +12,21 @@ from fusion_cli.commands import config
 from fusion_cli.commands.analyze import analyze
 from fusion_cli.commands.ask import ask
 from fusion_cli.commands.judge import judge
-from fusion_cli.errors import ClosedPipeError, FusionError
+from fusion_cli.errors import SIGNALS, ClosedPipeError, FusionError, InterruptError
+from fusion_cli.options import Command, Group
 
 app = typer.Typer(
     name="fusion",
     help="Ask a panel of language models, let a judge compare them, get one answer.",
+    cls=Group,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("ask")(ask)
-app.command("analyze")(analyze)
-app.command("judge")(judge)
+app.command("ask", cls=Command)(ask)
+app.command("analyze", cls=Command)(analyze)
+app.command("judge", cls=Command)(judge)
 app.add_typer(config.app, name="config")
 
 
@@ -37,7 +40,7 @@ def _print_version(wanted: bool) -> None:
 def root(
     ctx: typer.Context,
     config: Annotated[
-        Path | None,
+        str | None,
         typer.Option("--config", metavar="FILE", help="Read this config file instead of the user's."),
     ] = None,
     version: Annotated[
@@ -45,16 +48,15 @@ def root(
     ] = False,
 ) -> None:
     """Ask a panel of language models, let a judge compare them, get one answer."""
-    ctx.obj = config
+    ctx.obj = Path(config) if config else None
 
 
 def main() -> NoReturn:
     """Run the command line; end the process with the status that `errors` draws."""
-    from fusion_cli.context import raise_on_signals
-
     status = 0
     try:
-        raise_on_signals()
+        for signum in SIGNALS:
+            signal.signal(signum, _raise_interrupt)
         app()
     except ClosedPipeError as error:
         status = error.exit_status
@@ -63,6 +65,10 @@ def main() -> NoReturn:
     except Exception as error:  # noqa: BLE001  # the last line of defence: a traceback is a bug too
         status = _tell(FusionError(f"internal error: {type(error).__name__}: {error}", hint="Please report this."))
     sys.exit(status)
+
+
+def _raise_interrupt(signum: int, _frame: object) -> None:
+    raise InterruptError(signum)
 
 
 def _tell(error: FusionError) -> int:

@@ -6,14 +6,13 @@ The only place that knows all walls at once; nothing heavy is imported before it
 from __future__ import annotations
 
 import os
-import signal
 from contextlib import AsyncExitStack, contextmanager
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, TypeVar
 
 from fusion_cli import settings as settings_module
-from fusion_cli.errors import InterruptError
+from fusion_cli.errors import SIGNALS, InterruptError
 from fusion_cli.events import fan_out
 from fusion_cli.planning import Machine
 from fusion_cli.terminal import Terminal
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound="Run")
 
-_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _OPENROUTER_HEADERS = {"X-Title": "fusion"}
 
 
@@ -178,7 +176,7 @@ def _cancelling(task: asyncio.Task[R]) -> Iterator[list[int]]:
 
     loop = task.get_loop()
     try:
-        for signum in _SIGNALS:
+        for signum in SIGNALS:
             loop.add_signal_handler(signum, on_signal, signum)
     except NotImplementedError:  # Windows: Ctrl-C arrives as an exception instead
         yield signals
@@ -186,15 +184,5 @@ def _cancelling(task: asyncio.Task[R]) -> Iterator[list[int]]:
     try:
         yield signals
     finally:
-        for signum in _SIGNALS:
+        for signum in SIGNALS:
             loop.remove_signal_handler(signum)
-
-
-def raise_on_signals() -> None:
-    """Have signals end the process through `cli.main`, wherever it is outside of a run."""
-
-    def on_signal(signum: int, _frame: object) -> None:
-        raise InterruptError(signum)
-
-    for signum in _SIGNALS:
-        signal.signal(signum, on_signal)

@@ -21,7 +21,10 @@ Knows nothing of terminals or HTTP: `cli.main` prints these, nobody else turns a
         └── EmptyCompletionError   1   a stream that ended without any text
 """
 
+import signal
 from typing import ClassVar
+
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 class FusionError(Exception):

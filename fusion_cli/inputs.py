@@ -5,6 +5,7 @@ Knows no model. Nothing is sent before all of this has been read and found to be
 
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 from fusion_cli import prompts
@@ -16,7 +17,7 @@ MAX_BYTES = 4_000_000
 _SAY_WAITING_AFTER_S = 2.0
 
 
-def read_prompt(argument: str | None, files: list[Path], terminal: Terminal) -> Prompt:
+def read_prompt(argument: str | None, files: Sequence[str], terminal: Terminal) -> Prompt:
     """Return the question and its material.
 
     Standard input is the question when the argument is `-` or missing, else material; a terminal is never read.
@@ -34,7 +35,7 @@ def read_prompt(argument: str | None, files: list[Path], terminal: Terminal) -> 
         question = _as_utf8(argument, "the question")
         if piped and piped.strip():
             parts.append(("standard input", piped))
-    parts += [(one_line(str(path)), _read_file(path)) for path in files]
+    parts += [(one_line(name), _read_file(name)) for name in files]
     if not question.strip():
         raise UsageError("the question is empty", hint='Try: fusion ask "your question"')
     if sum(len(text) for _, text in (*parts, ("", question))) > MAX_BYTES:
@@ -42,13 +43,13 @@ def read_prompt(argument: str | None, files: list[Path], terminal: Terminal) -> 
     return Prompt(question.strip(), prompts.material(parts))
 
 
-def read_text(path: Path) -> str:
+def read_text(name: str) -> str:
     """Return a file's text, or standard input's for `-`.
 
     Raises:
         UsageError: It cannot be read, is too large, or is no text.
     """
-    return _decode(_stdin_bytes(), "standard input") if str(path) == "-" else _read_file(path)
+    return _decode(_stdin_bytes(), "standard input") if name == "-" else _read_file(name)
 
 
 def _read_stdin(terminal: Terminal) -> str:
@@ -70,14 +71,14 @@ def _stdin_bytes() -> bytes:
         raise UsageError(f"standard input cannot be read: {error}") from error
 
 
-def _read_file(path: Path) -> str:
+def _read_file(name: str) -> str:
     try:
-        with path.open("rb") as file:
+        with Path(name).open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise UsageError(f"{one_line(str(path))}: {reason}") from error
-    return _decode(data, one_line(str(path)))
+        raise UsageError(f"{one_line(name)}: {reason}") from error
+    return _decode(data, one_line(name))
 
 
 def _decode(data: bytes, name: str) -> str:

@@ -1,18 +1,52 @@
-"""The options that commands share, each with its help text written once. Declares, decides nothing."""
+"""The options that commands share, each with its help text written once, and the command class that parses them.
 
-from enum import StrEnum
-from pathlib import Path
-from typing import Annotated
+Declares, decides nothing: every value is text here, and `planning` says what is wrong with it.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 
-class ToolChoiceName(StrEnum):
-    """Who decides whether the panel is convened."""
+def _take_text_as_it_is(parameters: list[Any]) -> list[Any]:
+    """Keep Typer from validating text through pydantic, whose import takes as long as all of Typer's.
 
-    AUTO = "auto"
-    REQUIRED = "required"
-    NONE = "none"
+    Only what needs no conversion is passed by; an omitted required value still ends in Typer's own message.
+    """
+    for parameter in parameters:
+        annotation = parameter.type_descriptor.annotation
+        if "process_value" not in vars(parameter) and annotation in (str, list[str], bool):
+            parameter.process_value = _pass_text(parameter, parameter.process_value)
+    return parameters
+
+
+def _pass_text(parameter: Any, validate: Callable[..., Any]) -> Callable[..., Any]:
+    def process_value(ctx: typer.Context, value: Any) -> Any:
+        if parameter.required and parameter.value_is_missing(value):
+            return validate(ctx, value)
+        if value is None and (parameter.multiple or parameter.nargs == -1):
+            value = ()
+        return parameter.callback(ctx, parameter, value) if parameter.callback else value
+
+    return process_value
+
+
+class Command(TyperCommand):
+    """A command whose options are text."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, ready to parse."""
+        return _take_text_as_it_is(super().get_params(ctx))
+
+
+class Group(TyperGroup):
+    """A group of commands whose own options are text."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, ready to parse."""
+        return _take_text_as_it_is(super().get_params(ctx))
 
 
 Question = Annotated[
@@ -20,7 +54,7 @@ Question = Annotated[
     typer.Argument(metavar="PROMPT", help="The question; '-' or nothing reads it from standard input."),
 ]
 Files = Annotated[
-    list[Path] | None,
+    list[str] | None,
     typer.Option("-f", "--file", metavar="FILE", help="Add a text file to the question as material. Repeatable."),
 ]
 Panel = Annotated[
@@ -46,8 +80,13 @@ ProviderName = Annotated[
     typer.Option("--provider", metavar="NAME", help="Who serves the models that are named without a provider."),
 ]
 ToolChoice = Annotated[
-    ToolChoiceName | None,
-    typer.Option("--tool-choice", help="auto: the outer model decides; required: the panel always; none: never."),
+    str | None,
+    typer.Option(
+        "--tool-choice",
+        metavar="auto|required|none",
+        help="Who convenes the panel: the outer model where it wants to (auto), always, or never.",
+        autocompletion=lambda: ["auto", "required", "none"],
+    ),
 ]
 Strict = Annotated[
     bool | None,

@@ -5,6 +5,7 @@ Owns who is asked by default. Knows nothing of how a plan is carried out.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import cast, get_args
 
 from fusion_cli.chat import ModelName
 from fusion_cli.config_file import describe
@@ -37,7 +38,7 @@ class Choices:
     model: str | None = None
     preset: str | None = None
     provider: str | None = None
-    tool_choice: ToolChoice | None = None
+    tool_choice: str | None = None
 
 
 class Machine:
@@ -81,7 +82,7 @@ def make_plan(
     judge = names.model(judge_name)
     outer = judge if outer_is_judge else names.model(outer_name)
 
-    tool_choice = choices.tool_choice or settings.tool_choice
+    tool_choice = _tool_choice(choices.tool_choice) or settings.tool_choice
     if alias:
         tool_choice = "required"
     elif tool_choice is None:  # the embedded models ignore tools, so they cannot decide
@@ -138,12 +139,21 @@ class _Names:
         self.machine = machine
 
     def default_provider(self) -> str:
-        return resolve_provider(self._settings, self._choices.provider, self.machine.engine_installed())
+        return resolve_provider(self._settings, self._choices.provider, self.machine.engine_installed)
 
     def model(self, name: str) -> ModelName:
         head, colon, _ = name.partition(":")
         default = "" if colon and head in self._settings.providers else self.default_provider()
         return parse_model(name, self._settings, default)
+
+
+def _tool_choice(name: str | None) -> ToolChoice | None:
+    for known in get_args(ToolChoice):
+        if name == known:
+            return cast("ToolChoice", known)
+    if name is None:
+        return None
+    raise UsageError(f"--tool-choice: expected auto, required or none; found {describe(name)}")
 
 
 def _preset(name: str | None) -> Preset | None:

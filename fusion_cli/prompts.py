@@ -4,7 +4,7 @@ What models wrote is fenced with an unguessable delimiter and called data. Nothi
 """
 
 import json
-import secrets
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -71,7 +71,7 @@ _SMALL_LIST_CAP = {
 
 def new_fence() -> str:
     """Return a delimiter that no model can guess."""
-    return f"=====[{secrets.token_hex(8)}]"
+    return f"=====[{os.urandom(8).hex()}]"
 
 
 def fenced(fence: str, name: str, text: str) -> str:

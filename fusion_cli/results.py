@@ -163,6 +163,11 @@ class AskRun(Run):
     model: str | None
     result: ToolResult | None
 
+    @model_serializer(mode="wrap")
+    def _answer_first(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        shape = serialize(self)
+        return {**{key: shape[key] for key in ("status", "answer", "fused", "model", "result")}, **shape}
+
 
 class AnalysisRun(Run):
     """What `fusion analyze --json` and `fusion judge --json` print: the tool result, and our own keys beside it.

@@ -5,7 +5,7 @@ is None here, and presets and defaults are somebody else's. What is wrong is sai
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -160,13 +160,13 @@ def editor(*, environ: Mapping[str, str] | None = None) -> str:
     return environ.get("VISUAL", "").strip() or environ.get("EDITOR", "").strip() or fallback
 
 
-def resolve_provider(settings: Settings, flag: str | None, engine_installed: bool) -> str:
+def resolve_provider(settings: Settings, flag: str | None, engine_installed: Callable[[], bool]) -> str:
     """Return who serves the models that are named without a provider.
 
     Args:
         settings: As loaded.
         flag: What `--provider` named.
-        engine_installed: Whether the embedded engine could be started.
+        engine_installed: Says whether the embedded engine could be started; asked only where that matters.
 
     Raises:
         UsageError: The flag names a provider that does not exist.
@@ -180,7 +180,7 @@ def resolve_provider(settings: Settings, flag: str | None, engine_installed: boo
     openrouter = settings.providers["openrouter"]
     if openrouter.api_key:
         return openrouter.name
-    if engine_installed:
+    if engine_installed():
         return "local"
     raise CredentialError(
         f"no model can be reached: set {openrouter.api_key_env} (a key is at https://openrouter.ai/keys), "

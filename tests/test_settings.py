@@ -302,17 +302,17 @@ def test_a_junk_depth_is_refused(depth: str) -> None:
 def test_the_default_provider_is_resolved_in_order(tmp_path: Path) -> None:
     """Flag, environment, file, then OpenRouter with a key, then the engine."""
     with_file = configured(tmp_path, 'provider = "lab"\n' + LAB, {"OPENROUTER_API_KEY": CANARY})
-    assert settings.resolve_provider(with_file, "local", True) == "local"
-    assert settings.resolve_provider(with_file, None, True) == "lab"
+    assert settings.resolve_provider(with_file, "local", lambda: True) == "local"
+    assert settings.resolve_provider(with_file, None, lambda: True) == "lab"
     with_key = settings.load(environ={"OPENROUTER_API_KEY": CANARY})
-    assert settings.resolve_provider(with_key, None, True) == "openrouter"
-    assert settings.resolve_provider(settings.load(environ={}), None, True) == "local"
+    assert settings.resolve_provider(with_key, None, lambda: True) == "openrouter"
+    assert settings.resolve_provider(settings.load(environ={}), None, lambda: True) == "local"
 
 
 def test_no_way_to_a_model_names_both_ways_out() -> None:
     """Without key and engine the one line says how to get either."""
     with pytest.raises(CredentialError) as caught:
-        settings.resolve_provider(settings.load(environ={}), None, False)
+        settings.resolve_provider(settings.load(environ={}), None, lambda: False)
     said = str(caught.value)
     assert "OPENROUTER_API_KEY" in said
     assert "https://openrouter.ai/keys" in said
@@ -323,7 +323,7 @@ def test_no_way_to_a_model_names_both_ways_out() -> None:
 def test_an_unknown_provider_lists_the_known() -> None:
     """Flag and environment alike name what there is, and quote neither escapes nor secrets."""
     with pytest.raises(UsageError) as caught:
-        settings.resolve_provider(settings.load(environ={}), "x\x1b", True)
+        settings.resolve_provider(settings.load(environ={}), "x\x1b", lambda: True)
     assert str(caught.value) == '--provider: expected one of openrouter, local; found "x\\x1b"'
     with pytest.raises(UsageError) as caught:
         settings.load(environ={"FUSION_PROVIDER": CANARY})

@@ -3,7 +3,6 @@
 At most two retries, with full jitter; a server's own wish (`Retry-After`) is followed where it is reasonable.
 """
 
-import random
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -27,6 +26,8 @@ def wait_before_retry_s(error: ModelError, attempt: int) -> float | None:
         return None
     if error.retry_after_s is not None:
         return error.retry_after_s if error.retry_after_s <= LONGEST_WAIT_S else None
+    import random  # 4 ms that only a failure needs
+
     return random.uniform(0, min(_CAP_S, _BASE_S * 2**attempt))  # noqa: S311  # jitter, not a secret
 
 

@@ -47,7 +47,7 @@ def ask(
         model=model,
         preset=preset,
         provider=provider,
-        tool_choice=tool_choice.value if tool_choice else None,
+        tool_choice=tool_choice,
     )
     with delivery.told_as_json(ask_run_without_calls, terminal if json else None):
         plan = make_plan(choices, context.settings, read_prompt(prompt, file or [], terminal), context.machine)

@@ -5,9 +5,7 @@ The file is what `fusion judge` reads: nobody pays twice for the same panel.
 
 import json
 import os
-from datetime import UTC, datetime
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 from fusion_cli import events
@@ -46,8 +44,10 @@ class Keeper:
         """
         if not self._kept["responses"]:
             return None
+        from datetime import UTC, datetime
+
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = self._folder / f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{token_hex(3)}.json"
+        path = self._folder / f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.urandom(3).hex()}.json"
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
             json.dump(self._kept, file, indent=2)
             file.flush()
