@@ -121,7 +121,7 @@ async def consult(record: Record) -> Turn:
             "outer",
             request,
             lambda delta: record.emit(events.OuterDelta(delta.text)),
-            text_needed=not offered,
+            calls_suffice=not last,
         )
         if not completion.tool_calls or last:
             record.emit(events.OuterDecided(convene=False, forced=plan.tool_choice == "none"))

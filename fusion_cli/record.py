@@ -71,6 +71,7 @@ class Record:
         *,
         label: str | None = None,
         text_needed: bool = True,
+        calls_suffice: bool = False,
     ) -> tuple[Completion, float]:
         """Put one request to its model and note what came of it; return it with its duration in seconds.
 
@@ -106,6 +107,7 @@ class Record:
         except asyncio.CancelledError:
             note(None, None, "cancelled")
             raise
+        text_needed = text_needed and not (calls_suffice and completion.tool_calls)
         if text_needed and not completion.text.strip():
             why = f" (finish reason: {completion.finish_reason})" if completion.finish_reason else ""
             empty = EmptyCompletionError(f"stream completed without producing any text{why}")

@@ -1,0 +1,117 @@
+"""A `ModelClient` that says what a test scripted, and fails on what it did not: unscripted asks and unused scripts."""
+
+import asyncio
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from fusion_cli.chat import ChatRequest, Completion, Delta, ModelName, ToolCall, Usage
+from fusion_cli.errors import ModelError
+from fusion_cli.events import Event
+from fusion_cli.plan import Panelist, Plan, Prompt, ToolChoice
+
+Line = Completion | ModelError | Callable[[ChatRequest], Completion]
+
+JUDGE_REPLY = """{
+  "consensus": ["both agree"],
+  "contradictions": [{"topic": "when", "stances": [
+    {"model": "A", "stance": "now"}, {"model": "B", "stance": "later"}]}],
+  "partial_coverage": [],
+  "unique_insights": [{"model": "B", "insight": "Response A forgot the back-ups"}],
+  "blind_spots": []
+}"""
+
+
+class UnscriptedAskError(BaseException):
+    """Nobody said what this model answers; not an `Exception`, so that no code under test can swallow it."""
+
+
+def says(text: str, *, finish_reason: str = "stop", cost: float | None = 0.5) -> Completion:
+    """Return a completion of ten tokens in and five out."""
+    return Completion(text, finish_reason, Usage(10, 5, 15, cost=cost))
+
+
+def calls(*tool_calls: ToolCall, text: str = "") -> Completion:
+    """Return a completion that calls tools."""
+    return Completion(text, "tool_calls", Usage(10, 5, 15, cost=0.5), tool_calls)
+
+
+class ScriptedModels:
+    """Play scripts by role and slug, in order; note what was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, ChatRequest]] = []
+        self.at_once = 0
+        self._running = 0
+        self._scripts: dict[tuple[str, str], list[Line]] = {}
+
+    def script(self, role: str, slug: str, *lines: Line) -> Self:
+        """Say what `slug` answers as `panel`, `judge` or `outer`, call by call."""
+        self._scripts.setdefault((role, slug), []).extend(lines)
+        return self
+
+    def requests(self, role: str) -> list[ChatRequest]:
+        """Return what a role was asked, in order."""
+        return [request for asked, request in self.asked if asked == role]
+
+    async def complete(self, request: ChatRequest, on_delta: Callable[[Delta], None]) -> Completion:
+        """Answer as scripted."""
+        role = _role(request)
+        self.asked.append((role, request))
+        lines = self._scripts.get((role, request.model.slug))
+        if not lines:
+            raise UnscriptedAskError(f"{role} {request.model.slug} was asked: {request.messages[-1].content[:80]}")
+        line = lines.pop(0)
+        self._running += 1
+        self.at_once = max(self.at_once, self._running)
+        await asyncio.sleep(0)
+        self._running -= 1
+        if isinstance(line, ModelError):
+            raise line
+        completion = line(request) if callable(line) else line
+        for start in range(0, len(completion.text), 7):
+            on_delta(Delta(completion.text[start : start + 7]))
+        return completion
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        left = {key: len(lines) for key, lines in self._scripts.items() if lines}
+        if kind is None and left:
+            raise AssertionError(f"scripts that nobody asked for: {left}")
+
+
+def _role(request: ChatRequest) -> str:
+    if request.fusion_depth == 0:
+        return "outer"
+    return "judge" if "You are the judge" in request.messages[0].content else "panel"
+
+
+def plan(
+    *slugs: str, tool_choice: ToolChoice = "required", outer: str = "o", judge: str = "j", provider: str = "openrouter"
+) -> Plan:
+    """Return a plan with these panelists, all of one provider."""
+
+    def name(slug: str) -> ModelName:
+        return ModelName(provider, slug)
+
+    panel = tuple(Panelist(slug, name(slug)) for slug in slugs or ("a", "b"))
+    return Plan(Prompt("the question", "the material"), panel, name(judge), name(outer), tool_choice)
+
+
+class Seen:
+    """An `emit` that keeps every event."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def __call__(self, event: Event) -> None:
+        """Keep one event."""
+        self.events.append(event)
+
+    def types(self) -> list[str]:
+        """Return the types of all events but deltas."""
+        return [event.type for event in self.events if not event.type.endswith("delta")]

@@ -1,0 +1,65 @@
+"""What `pipeline.analyze` and `pipeline.judge_responses` promise, and the planning of who is asked."""
+
+import asyncio
+
+from fusion_cli import pipeline
+from fusion_cli.errors import KeyRejectedError, ServerFailedError
+from fusion_cli.plan import label_panel
+from tests.story.scripted import JUDGE_REPLY, ScriptedModels, Seen, plan, says
+
+
+def test_analysis_run_is_the_tool_result_with_our_keys_beside_it() -> None:
+    """`analyze` prints the specification's result at the top level."""
+    models = ScriptedModels().script("panel", "a", says("now")).script("panel", "b", says("later"))
+    with models.script("judge", "j", says(JUDGE_REPLY)):
+        run = asyncio.run(pipeline.analyze(plan(), models, Seen()))
+    shape = run.model_dump()
+    assert list(shape)[:3] == ["status", "analysis", "responses"]
+    assert "error" not in shape
+    assert "failed_models" not in shape
+    assert shape["judge"] == "j"
+    assert shape["prompt"] == "the question\n\nthe material"
+    assert shape["usage"]["total_tokens"] == 45
+
+
+def test_all_failed_is_an_error_result() -> None:
+    """Without a response there is no judge call, and each model's reason is listed."""
+    models = ScriptedModels().script("panel", "a", ServerFailedError("x")).script("panel", "b", ServerFailedError("y"))
+    with models:
+        run = asyncio.run(pipeline.analyze(plan(), models, Seen()))
+    shape = run.model_dump()
+    assert (shape["status"], shape["error"], shape["failure_reason"]) == (
+        "error",
+        "all panel models failed",
+        "all_panels_failed",
+    )
+    assert [row["error"] for row in shape["failed_models"]] == ["x", "y"]
+    assert run.cause
+    assert run.cause.exit_status == 1
+
+
+def test_judge_alone_costs_one_call() -> None:
+    """Judging responses that exist asks the judge once and no panel."""
+    models = ScriptedModels().script("judge", "j", says(JUDGE_REPLY))
+    what = plan()
+    responses = dict(zip(what.panel, ["now", "later"], strict=True))
+    with models:
+        run = asyncio.run(pipeline.judge_responses(what, models, Seen(), responses=responses, missing=0))
+    assert run.result.analysis
+    assert len(run.calls) == 1
+
+
+def test_judge_whose_key_is_refused_decides_the_status() -> None:
+    """A refused key of the judge is status 4, not just a missing analysis; the responses are in the result."""
+    models = ScriptedModels().script("panel", "a", says("now")).script("panel", "b", says("later"))
+    with models.script("judge", "j", KeyRejectedError("who", status_code=401)):
+        run = asyncio.run(pipeline.analyze(plan(), models, Seen()))
+    assert run.failure_reason == "judge_upstream_error"
+    assert run.cause
+    assert run.cause.exit_status == 4
+    assert len(run.result.responses or ()) == 2
+
+
+def test_same_slug_twice_stays_apart() -> None:
+    """Two panelists on one model have their own labels, and the slug beside them."""
+    assert label_panel(["x", "y", "x"]) == ["x#1", "y", "x#2"]
