@@ -91,11 +91,13 @@ def _parameters(settings: dict[str, Any], xllamacpp: Any) -> Any:
     params.api_keys = [settings["api_key"]]
     params.cors_origins = "http://127.0.0.1"
     params.cors_credentials = False
+    params.sse_ping_interval = 10  # a long prompt takes minutes before its first word
     params.ui = False
     params.endpoint_slots = False
     params.endpoint_props = False
     params.endpoint_metrics = False
     params.verbosity = 1
+    params.model_alias = {Path(settings["model"]).stem}  # else answers name the whole path
     params.n_parallel = settings["slots"]
     params.n_ctx = settings["slots"] * settings["context"]
     params.kv_unified = False  # a slot's context is its own: no neighbour's long prompt can break an answer off

@@ -14,8 +14,9 @@ import httpx
 import pytest
 
 from fusion_cli.errors import ConfigError, EngineError, UsageError
-from fusion_cli.events import EngineStarting, Event
+from fusion_cli.events import EngineStarting, Event, Warned
 from fusion_cli.local.engine import CONTEXT, Endpoint, Engine, installed, memory_is_short
+from fusion_cli.local.lock import held
 from tests.local.processes import children, lives, wait_for
 
 if TYPE_CHECKING:
@@ -123,6 +124,34 @@ def test_server_without_orders_ends(line: bytes) -> None:
         server.stdin.flush()
         assert server.stderr.read() != b""
         assert server.wait(timeout=10) == 1
+
+
+def test_cancelled_download_leaves_no_thread(tmp_path: Path) -> None:
+    """Leaving the block while weights are on their way (here: waited for) ends that too, and soon."""
+    events: list[Event] = []
+
+    async def begin(waits: asyncio.Event) -> None:
+        def emit(event: Event) -> None:
+            events.append(event)
+            waits.set()
+
+        async with Engine(tmp_path, emit) as engine:
+            await engine.serve(SMALL, 1)
+
+    async def cancel() -> float:
+        waits = asyncio.Event()
+        task = asyncio.create_task(begin(waits))
+        await waits.wait()
+        task.cancel()
+        started = time.monotonic()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return time.monotonic() - started
+
+    with held(tmp_path / f"{SMALL}.lock", lambda: None, lambda: None):
+        assert asyncio.run(cancel()) < 1
+    assert events == [Warned(f"another fusion is downloading {SMALL}; waiting for it")]
+    assert [path.name for path in tmp_path.iterdir()] == [f"{SMALL}.lock"]
 
 
 @pytest.mark.embedded
