@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import string
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -257,14 +256,11 @@ async def judge(record: Record, prompt: str, missing: int) -> Analysis | None:
     from fusion_cli.analysis import AnalysisError, read_analysis
 
     plan = record.plan
-    labels = {
-        letter: panelist.label for letter, panelist in zip(string.ascii_uppercase, record.responses, strict=False)
-    }
-    texts = dict(zip(labels, record.responses.values(), strict=True))
-    record.emit(events.AnalysisInProgress(plan.judge.slug, len(texts)))
+    labels = {letter: panelist.label for letter, panelist in record.letters().items()}
+    record.emit(events.AnalysisInProgress(plan.judge.slug, len(labels)))
     request = ChatRequest(
         plan.judge,
-        prompts.judge_messages(prompt, texts, missing),
+        prompts.judge_messages(record.fence, prompt, record.lettered_responses(), missing),
         plan.judge_max_completion_tokens,
         temperature=0.0,
         reasoning=plan.reasoning,
@@ -331,7 +327,9 @@ async def synthesize(record: Record, turn: Turn, call: ToolCall) -> str:
     )
     as_text = replace(
         as_tool,
-        messages=prompts.plain_answer_messages(plan.prompt.text(), result),
+        messages=prompts.plain_answer_messages(
+            record.fence, turn.prompt, record.lettered_responses(), result.get("analysis")
+        ),
         tools=(),
         tool_choice=None,
     )

@@ -24,17 +24,23 @@ _BUDGET_PANEL = (
     Seat("openrouter:~moonshotai/kimi-latest"),
 )
 
-_BRIEF = "Answer in at most 120 words, in plain sentences."
+_BRIEF = "Write one paragraph of at most 100 words, without lists or headings."
 
 
 def _local(model: str) -> tuple[Seat, ...]:
     return (
         Seat(
             model,
-            f"You are a pragmatic engineer. Recommend one option and give the reasons that decide. {_BRIEF}",
+            f"You are a pragmatist. Take a clear position in the first sentence, then give what decides it. {_BRIEF}",
         ),
-        Seat(model, f"You are a sceptic. Name what can go wrong, and when the usual advice fails. {_BRIEF}"),
-        Seat(model, f"You are a teacher. Explain the trade-offs and what the choice depends on. {_BRIEF}"),
+        Seat(
+            model,
+            f"You are a sceptic. Say what goes wrong in practice, and when the popular answer is wrong. {_BRIEF}",
+        ),
+        Seat(
+            model,
+            f"You have run such things for years. Say what they cost in upkeep and what changes with growth. {_BRIEF}",
+        ),
     )
 
 

@@ -6,6 +6,7 @@ Kept apart from the story, so that whatever ends a run early, everything answere
 from __future__ import annotations
 
 import asyncio
+import string
 import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,6 +21,7 @@ from fusion_cli.errors import (
     NoCreditsError,
     RateLimitError,
 )
+from fusion_cli.prompts import new_fence
 
 if TYPE_CHECKING:  # pydantic (100 ms) is imported while the first responses are awaited
     from collections.abc import Callable
@@ -56,6 +58,7 @@ class Record:
         self.responses: dict[Panelist, str] = {}
         self.failures: dict[Panelist, ModelError] = {}
         self.analysis: Analysis | None = None
+        self.fence = new_fence()
         self.cause: FusionError | None = None
         self._models = models
         self._failure_reason: str | None = None
@@ -115,6 +118,15 @@ class Record:
             empty.duration_s = note(completion, None, str(empty))
             raise empty
         return completion, note(completion, None, None)
+
+    def letters(self) -> dict[str, Panelist]:
+        """Return the panelists who have answered, by the letters that hide their names."""
+        answered = [panelist for panelist in self.plan.panel if panelist in self.responses]
+        return dict(zip(string.ascii_uppercase, answered, strict=False))
+
+    def lettered_responses(self) -> dict[str, str]:
+        """Return the responses by letter."""
+        return {letter: self.responses[panelist] for letter, panelist in self.letters().items()}
 
     def warn(self, text: str) -> None:
         """Tell the user something that does not make the result worse."""

@@ -87,7 +87,7 @@ class ScriptedModels:
 def _role(request: ChatRequest) -> str:
     if request.fusion_depth == 0:
         return "outer"
-    return "judge" if "You are the judge" in request.messages[0].content else "panel"
+    return "judge" if "You are the judge" in str(request.messages) else "panel"
 
 
 def plan(
