@@ -11,6 +11,9 @@ def main() -> None:
 
         os.write(1, f"fusion {__version__}\n".encode())
         os._exit(0)  # there is nothing to tear down, and tearing it down takes as long as all the rest
+    import gc
+
+    gc.disable()  # a start makes objects and no garbage; `context` puts it on again
     from fusion_cli.cli import main as run
 
     run()

@@ -4,7 +4,6 @@ Knows no provider, no HTTP and no prompt: the pipeline speaks this, `api` transl
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -20,8 +19,7 @@ class ModelName(NamedTuple):
         return f"{self.provider}:{self.slug}"
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCall:
+class ToolCall(NamedTuple):
     """One call of a function tool, `arguments` being JSON text as the model wrote it."""
 
     id: str
@@ -29,8 +27,7 @@ class ToolCall:
     arguments: str
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One turn of a conversation; `tool_call_id` says which call a `tool` message answers."""
 
     role: Role
@@ -39,8 +36,7 @@ class Message:
     tool_call_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FunctionTool:
+class FunctionTool(NamedTuple):
     """A function that the model may call; `parameters` is a JSON Schema."""
 
     name: str
@@ -48,24 +44,21 @@ class FunctionTool:
     parameters: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class OutputSchema:
+class OutputSchema(NamedTuple):
     """The JSON Schema that a completion's text must follow."""
 
     name: str
     schema: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Reasoning:
+class Reasoning(NamedTuple):
     """How much a model may think: an effort's name, or a number of tokens."""
 
     effort: str | None = None
     max_tokens: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ChatRequest:
+class ChatRequest(NamedTuple):
     """One call to one model; None means the provider's default.
 
     Attributes:
@@ -84,8 +77,7 @@ class ChatRequest:
     fusion_depth: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(NamedTuple):
     """Tokens and US dollars of one call; None is unknown, which is not 0."""
 
     prompt_tokens: int | None = None
@@ -103,8 +95,7 @@ class Delta(NamedTuple):
     reasoning: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Completion:
+class Completion(NamedTuple):
     """A finished call. `model` is the concrete one that answered, where the server says so."""
 
     text: str

@@ -14,10 +14,11 @@ from fusion_cli.errors import ConfigError, UsageError
 
 BUILT_IN_PROVIDERS = ("openrouter", "local")
 _MAX_BYTES = 1_000_000
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,99}")
-_HOST = re.compile(r"[A-Za-z0-9._-]{1,253}")
-_SECRET = re.compile(
+# Patterns are compiled when they are first needed, which for most runs is never.
+_NAME = r"[A-Za-z0-9_-]{1,64}"
+_VARIABLE = r"[A-Z_][A-Z0-9_]{0,99}"
+_HOST = r"[A-Za-z0-9._-]{1,253}"
+_KEY_SHAPE = (
     r"(?i)(?<![a-z0-9])(?:(?:sk|gsk|rk|xai)[-_]|hf_|gh[opsu]_|github_pat_|glpat-|AIza|bearer\b).{4}"
     r"|(?=[a-z_-]*[0-9])(?=[0-9_-]*[a-z])[a-z0-9_]{24,}"
 )
@@ -116,7 +117,7 @@ def fit_url(value: object) -> str:
         raise MisfitError("a user name or password")
     if "?" in value or "#" in value:
         raise MisfitError("a query or fragment")
-    if (not _HOST.fullmatch(host) and not parts.netloc.startswith("[")) or "%" in host or port == 0:
+    if (not re.fullmatch(_HOST, host) and not parts.netloc.startswith("[")) or "%" in host or port == 0:
         raise MisfitError("no host" if not host else "a host or port that is none")
     return value.rstrip("/")
 
@@ -130,14 +131,14 @@ def _fit_panel(value: object) -> tuple[str, ...]:
 
 
 def _fit_name(value: object) -> str:
-    if not isinstance(value, str) or not _NAME.fullmatch(value):
+    if not isinstance(value, str) or not re.fullmatch(_NAME, value):
         raise MisfitError(describe(value))
     return value
 
 
 def _fit_variable(value: object) -> str:
     # A key pasted here instead of its variable's name is the likely mistake, so the text is never quoted.
-    if not isinstance(value, str) or not _VARIABLE.fullmatch(value) or _may_be_secret(value):
+    if not isinstance(value, str) or not re.fullmatch(_VARIABLE, value) or _may_be_secret(value):
         raise MisfitError("something else (not shown)")
     return value
 
@@ -304,7 +305,7 @@ def _collect(table: Mapping[str, Any], above: tuple[str, ...], where: str, value
         if above == ("providers",):
             if name == "local":
                 raise ConfigError(f"{said}: expected another name: local is the embedded engine")
-            if not _NAME.fullmatch(name):
+            if not re.fullmatch(_NAME, name):
                 raise ConfigError(f"{said}: expected a provider's name of letters, digits, - and _")
         keys = [key for key in KEYS if key.starts_with(parts)]
         if not keys:
@@ -321,7 +322,7 @@ def _collect(table: Mapping[str, Any], above: tuple[str, ...], where: str, value
 
 
 def _may_be_secret(text: str) -> bool:
-    return bool(_SECRET.search(text[:400]))  # no more of it is ever shown, and the search is quadratic
+    return bool(re.search(_KEY_SHAPE, text[:400]))  # no more of it is ever shown, and the search is quadratic
 
 
 def _unknown(name: str) -> str:
@@ -330,7 +331,7 @@ def _unknown(name: str) -> str:
 
     parts = name.split(".")
     known = [key.name for key in KEYS]
-    if parts[0] == "providers" and len(parts) > 1 and _NAME.fullmatch(parts[1]):
+    if parts[0] == "providers" and len(parts) > 1 and re.fullmatch(_NAME, parts[1]):
         known = [key.replace("NAME", parts[1]) for key in known]
     near = get_close_matches(name, known, n=1)
     return f"unknown key, did you mean {shown(near[0])}?" if near else "unknown key"

@@ -159,7 +159,9 @@ class Context:
 def _warm_up() -> None:
     """Import what is needed after the first response while the network is waited for."""
     import asyncio
+    import gc
 
+    gc.enable()
     asyncio.get_running_loop().run_in_executor(None, import_module, "fusion_cli.analysis")
 
 

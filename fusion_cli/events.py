@@ -6,144 +6,129 @@ Names follow upstream's stream (`panel.delta`, `analysis.completed`). An event i
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:  # pydantic takes 100 ms to import, and no event needs it before the panel has answered
     from fusion_cli.chat import Usage
     from fusion_cli.results import Analysis
 
 
-@dataclass(frozen=True, slots=True)
-class Warned:
+class Warned(NamedTuple):
     """Something the user should know, in one line."""
 
-    type: ClassVar[str] = "warning"
     text: str
+    type: Literal["warning"] = "warning"
 
 
-@dataclass(frozen=True, slots=True)
-class WeightsProgress:
+class WeightsProgress(NamedTuple):
     """The embedded model's weights are being fetched; sizes in bytes, `done == total` at the end."""
 
-    type: ClassVar[str] = "engine.weights"
     name: str
     done: int
     total: int
     source: str
+    type: Literal["engine.weights"] = "engine.weights"
 
 
-@dataclass(frozen=True, slots=True)
-class EngineStarting:
+class EngineStarting(NamedTuple):
     """The embedded engine loads a model."""
 
-    type: ClassVar[str] = "engine.starting"
     name: str
+    type: Literal["engine.starting"] = "engine.starting"
 
 
-@dataclass(frozen=True, slots=True)
-class OuterDelta:
+class OuterDelta(NamedTuple):
     """Text of the outer model's first turn: an answer, or words before it calls the tool."""
 
-    type: ClassVar[str] = "outer.delta"
     text: str
+    type: Literal["outer.delta"] = "outer.delta"
 
 
-@dataclass(frozen=True, slots=True)
-class OuterDecided:
+class OuterDecided(NamedTuple):
     """Whether the panel is convened, and whether the user forced that."""
 
-    type: ClassVar[str] = "outer.decided"
     convene: bool
     forced: bool
+    type: Literal["outer.decided"] = "outer.decided"
 
 
-@dataclass(frozen=True, slots=True)
-class PanelAdded:
+class PanelAdded(NamedTuple):
     """A panelist has been asked."""
 
-    type: ClassVar[str] = "panel.added"
     label: str
     model: str
+    type: Literal["panel.added"] = "panel.added"
 
 
-@dataclass(frozen=True, slots=True)
-class PanelDelta:
+class PanelDelta(NamedTuple):
     """Text or thinking of one panelist, since its last delta."""
 
-    type: ClassVar[str] = "panel.delta"
     label: str
     text: str
     reasoning: str
+    type: Literal["panel.delta"] = "panel.delta"
 
 
-@dataclass(frozen=True, slots=True)
-class PanelCompleted:
+class PanelCompleted(NamedTuple):
     """A panelist has answered."""
 
-    type: ClassVar[str] = "panel.completed"
     label: str
     model: str
     content: str
     duration_s: float
     usage: Usage
     truncated: bool
+    type: Literal["panel.completed"] = "panel.completed"
 
 
-@dataclass(frozen=True, slots=True)
-class PanelFailed:
+class PanelFailed(NamedTuple):
     """A panelist gave no answer; `partial` is what it had written."""
 
-    type: ClassVar[str] = "panel.failed"
     label: str
     model: str
     error: str
     status_code: int | None
     partial: str
     duration_s: float
+    type: Literal["panel.failed"] = "panel.failed"
 
 
-@dataclass(frozen=True, slots=True)
-class AnalysisInProgress:
+class AnalysisInProgress(NamedTuple):
     """The judge has been asked."""
 
-    type: ClassVar[str] = "analysis.in_progress"
     model: str
     responses: int
+    type: Literal["analysis.in_progress"] = "analysis.in_progress"
 
 
-@dataclass(frozen=True, slots=True)
-class AnalysisCompleted:
+class AnalysisCompleted(NamedTuple):
     """The judge's analysis is in."""
 
-    type: ClassVar[str] = "analysis.completed"
     analysis: Analysis
     duration_s: float
+    type: Literal["analysis.completed"] = "analysis.completed"
 
 
-@dataclass(frozen=True, slots=True)
-class AnalysisFailed:
+class AnalysisFailed(NamedTuple):
     """There will be no analysis."""
 
-    type: ClassVar[str] = "analysis.failed"
     failure_reason: str
     error: str
+    type: Literal["analysis.failed"] = "analysis.failed"
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerDelta:
+class AnswerDelta(NamedTuple):
     """Text of the final answer, since the last delta."""
 
-    type: ClassVar[str] = "answer.delta"
     text: str
+    type: Literal["answer.delta"] = "answer.delta"
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerCompleted:
+class AnswerCompleted(NamedTuple):
     """The final answer, whole."""
 
-    type: ClassVar[str] = "answer.completed"
     text: str
+    type: Literal["answer.completed"] = "answer.completed"
 
 
 Event = (

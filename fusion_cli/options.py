@@ -3,6 +3,7 @@
 Declares, decides nothing: every value is text here, and `planning` says what is wrong with it.
 """
 
+import sys
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -33,12 +34,22 @@ def _pass_text(parameter: Any, validate: Callable[..., Any]) -> Callable[..., An
     return process_value
 
 
+def _complete_in_plain_text() -> None:
+    """Keep Typer from importing rich to strip mark-up that our help texts do not have: somebody waits for a Tab."""
+    sys.modules.setdefault("rich", None)  # type: ignore[arg-type]  # Python's own way to say that there is none
+
+
 class Command(TyperCommand):
     """A command whose options are text."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the parameters, ready to parse."""
         return _take_text_as_it_is(super().get_params(ctx))
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """Return what may come next."""
+        _complete_in_plain_text()
+        return super().shell_complete(ctx, incomplete)
 
 
 class Group(TyperGroup):
@@ -47,6 +58,11 @@ class Group(TyperGroup):
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the parameters, ready to parse."""
         return _take_text_as_it_is(super().get_params(ctx))
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """Return what may come next."""
+        _complete_in_plain_text()
+        return super().shell_complete(ctx, incomplete)
 
 
 Question = Annotated[

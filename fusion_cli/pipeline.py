@@ -8,8 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from fusion_cli import events, prompts
 from fusion_cli.chat import ChatRequest, Message, ModelClient, ModelName, ToolCall
@@ -38,8 +37,7 @@ _CAPPED = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(NamedTuple):
     """The outer model's first turn: an answer, or the call that convenes the panel."""
 
     messages: tuple[Message, ...]
@@ -275,7 +273,7 @@ async def judge(record: Record, prompt: str, missing: int) -> Analysis | None:
             checked = read_analysis(reply, labels)
         except AnalysisError as problem:
             repair = (Message("assistant", reply[:4000] or "(empty)"), prompts.repair_message(str(problem)))
-            request, reply = await _ask_judge(record, replace(request, messages=(*request.messages, *repair)))
+            request, reply = await _ask_judge(record, request._replace(messages=(*request.messages, *repair)))
             checked = read_analysis(reply, labels)
     except AnalysisError as problem:
         record.analysis_failed(problem.failure_reason, f"the judge {plan.judge.slug}: {problem}")
@@ -299,7 +297,7 @@ async def _ask_judge(record: Record, request: ChatRequest) -> tuple[ChatRequest,
         except ModelRejectedError as error:
             if request.output_schema is None or error.status_code not in _REFUSED:
                 raise
-            request = replace(request, output_schema=None)
+            request = request._replace(output_schema=None)
         else:
             return request, completion.text
 
@@ -325,8 +323,7 @@ async def synthesize(record: Record, turn: Turn, call: ToolCall) -> str:
         tools=(prompts.FUSION_TOOL,),
         tool_choice="none",
     )
-    as_text = replace(
-        as_tool,
+    as_text = as_tool._replace(
         messages=prompts.plain_answer_messages(
             record.fence, turn.prompt, record.lettered_responses(), result.get("analysis")
         ),

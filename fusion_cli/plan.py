@@ -3,8 +3,7 @@
 Knows neither where a value came from nor how it is carried out.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from fusion_cli.chat import ModelName, Reasoning
 
@@ -14,8 +13,7 @@ MAX_PANELISTS = 8
 DEFAULT_MAX_COMPLETION_TOKENS = 16_000
 
 
-@dataclass(frozen=True, slots=True)
-class Panelist:
+class Panelist(NamedTuple):
     """One seat of the panel; `label` is unique in it, `system` is a persona."""
 
     label: str
@@ -25,8 +23,7 @@ class Panelist:
     max_completion_tokens: int | None = DEFAULT_MAX_COMPLETION_TOKENS
 
 
-@dataclass(frozen=True, slots=True)
-class Prompt:
+class Prompt(NamedTuple):
     """What the user asks, and the material (files, standard input) that goes with it, fenced already."""
 
     question: str
@@ -38,8 +35,7 @@ class Prompt:
         return f"{asked}\n\n{self.material}" if self.material else asked
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """One run, decided: nothing in it is looked up later."""
 
     prompt: Prompt

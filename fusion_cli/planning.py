@@ -4,8 +4,7 @@ Owns who is asked by default. Knows nothing of how a plan is carried out.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import cast, get_args
+from typing import NamedTuple, cast, get_args
 
 from fusion_cli.chat import ModelName
 from fusion_cli.config_file import describe
@@ -29,8 +28,7 @@ ALIASES = {"openrouter/fusion": "general-high", "openrouter/fusion-flash": "gene
 LOCAL_MAX_TOKENS = {"panel": 200, "judge": 1000, "answer": 300}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choices:
+class Choices(NamedTuple):
     """What the command line asked for; None means it did not say."""
 
     panel: Sequence[str] = ()

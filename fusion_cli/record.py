@@ -8,8 +8,7 @@ from __future__ import annotations
 import asyncio
 import string
 import time
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from fusion_cli import __version__, events
 from fusion_cli.errors import (
@@ -29,13 +28,12 @@ if TYPE_CHECKING:  # pydantic (100 ms) is imported while the first responses are
     from fusion_cli.chat import ChatRequest, Completion, Delta, ModelClient, ModelName, Usage
     from fusion_cli.events import Emit
     from fusion_cli.plan import Panelist, Plan
-    from fusion_cli.results import Analysis, AnalysisRun, AskRun, ToolResult
+    from fusion_cli.results import Analysis, AnalysisRun, AskRun, Call, ToolResult
 
 Role = Literal["outer", "panel", "judge"]
 
 
-@dataclass(frozen=True, slots=True)
-class CallNote:
+class CallNote(NamedTuple):
     """One call that has ended; `refused` when the server turned it down, so that it cost nothing."""
 
     role: Role
@@ -210,7 +208,7 @@ class Record:
 
     def _common(self, cause: FusionError | None) -> dict[str, Any]:
         from fusion_cli.chat import Usage
-        from fusion_cli.results import Call, UsageTotals
+        from fusion_cli.results import UsageTotals
 
         billed = [call.usage or Usage() for call in self._calls if not call.refused]
         return {
@@ -218,9 +216,7 @@ class Record:
             "error": str(cause) if cause else None,
             "degraded": self._degraded or bool(self.failures),
             "usage": UsageTotals.over(billed),
-            "calls": [
-                Call(**{key: value for key, value in asdict(call).items() if key != "refused"}) for call in self._calls
-            ],
+            "calls": [_public(call) for call in self._calls],
             "warnings": self._warnings,
             "version": __version__,
         }
@@ -253,6 +249,13 @@ def _nothing_sent(cause: FusionError) -> dict[str, Any]:
         "warnings": [],
         "version": __version__,
     }
+
+
+def _public(call: CallNote) -> Call:
+    from fusion_cli.results import Call, CallUsage
+
+    fields = {key: value for key, value in call._asdict().items() if key not in {"usage", "refused"}}
+    return Call(**fields, usage=CallUsage(**call.usage._asdict()) if call.usage else None)
 
 
 def _own_label(seat: Panelist) -> str | None:

@@ -117,6 +117,17 @@ class UsageTotals(_Shape):
         return cls(**sums)
 
 
+class CallUsage(_Shape):
+    """Tokens and US dollars of one call; null is unknown, which is not 0."""
+
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    total_tokens: int | None
+    reasoning_tokens: int | None
+    cached_tokens: int | None
+    cost: float | None
+
+
 class Call(_Shape):
     """One call to one model, `role` being who it played; `error` is null when it succeeded."""
 
@@ -126,7 +137,7 @@ class Call(_Shape):
     attempts: int
     duration_s: float
     finish_reason: str | None
-    usage: Usage | None
+    usage: CallUsage | None
     error: str | None = None
 
 

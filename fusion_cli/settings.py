@@ -6,8 +6,8 @@ is None here, and presets and defaults are somebody else's. What is wrong is sai
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from fusion_cli import config_file
@@ -17,8 +17,7 @@ from fusion_cli.errors import ConfigError, CredentialError, UsageError
 _OPENROUTER_URL = "https://openrouter.ai/api/v1"
 
 
-@dataclass(frozen=True, slots=True)
-class Provider:
+class Provider(NamedTuple):
     """Somebody who serves models.
 
     Attributes:
@@ -30,8 +29,12 @@ class Provider:
 
     name: str
     base_url: str = ""
-    api_key: str | None = field(default=None, repr=False)
+    api_key: str | None = None
     api_key_env: str | None = None
+
+    def __repr__(self) -> str:
+        """Say who it is; a key is never shown."""
+        return f"Provider({self.name!r}, {self.base_url!r})"
 
     @property
     def is_local(self) -> bool:
@@ -44,8 +47,7 @@ class Provider:
         return self.name == "openrouter"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(NamedTuple):
     """What the user configured; None means nothing was.
 
     Attributes:
@@ -72,7 +74,7 @@ class Settings:
     temperature: float | None = None
     local_model: Path | None = None
     fusion_depth: int = 0
-    sources: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, str] = MappingProxyType({})
 
     @property
     def provider_source(self) -> str:

@@ -13,29 +13,24 @@ from typing import TextIO
 from fusion_cli.errors import ClosedPipeError
 
 _BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
-_SUSPECT = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff{_BIDI}]")
+# Patterns are compiled when they are first needed (`re` keeps them), as that takes as long as importing a module.
+_SUSPECT = f"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff{_BIDI}]"
 # A control string (OSC, DCS, SOS, PM, APC) is dropped whole when its end is near; one that never ends would otherwise
 # take the rest of the answer with it, so then only its introducer goes.
 _LONGEST_STRING = 4096
-_SEQUENCE = re.compile(
-    rf"""
+_SEQUENCE = rf"""(?x)
       (?:\x1b[\]PX^_]|[\x90\x98\x9d\x9e\x9f]) [^\x07\x1b\x9c]{{0,{_LONGEST_STRING}}} (?:\x07|\x1b\\|\x9c)  # OSC and kin
     | (?:\x1b\[|\x9b) [0-?]*[ -/]*[@-~]                                                       # CSI
     | \x1b[\]PX^_]                                                                            # a string without an end
     | \x1b[ -/]*[0-~]                                                                         # other escapes
     | \r(?=\n) | [\x00-\x08\x0b-\x1f\x7f-\x9f]
-    """,
-    re.VERBOSE,
-)
-_UNFINISHED = re.compile(
-    rf"""(?:
+    """
+_UNFINISHED = rf"""(?x)(?:
       (?:\x1b[\]PX^_]|[\x90\x98\x9d\x9e\x9f]) [^\x07\x1b\x9c]{{0,{_LONGEST_STRING}}} \x1b?
     | (?:\x1b\[|\x9b) [0-?]*[ -/]*
     | \x1b[ -/]*
-    )\Z""",
-    re.VERBOSE,
-)
-_VISIBLE = re.compile(f"[\ud800-\udfff{_BIDI}]")
+    )\Z"""
+_VISIBLE = f"[\ud800-\udfff{_BIDI}]"
 
 
 def _show(match: re.Match[str]) -> str:
@@ -48,9 +43,9 @@ def clean(text: str) -> str:
 
     Direction controls (bidi) are shown as `<U+202E>`, lone surrogates become U+FFFD.
     """
-    if not _SUSPECT.search(text):
+    if not re.search(_SUSPECT, text):
         return text
-    return _VISIBLE.sub(_show, _SEQUENCE.sub("", text))
+    return re.sub(_VISIBLE, _show, re.sub(_SEQUENCE, "", text))
 
 
 def one_line(text: str, limit: int = 200) -> str:
@@ -69,9 +64,9 @@ class Cleaner:
         """Return what can be shown now; the beginning of a sequence is held back."""
         text = self._held + piece
         self._held = ""
-        if not _SUSPECT.search(text):
+        if not re.search(_SUSPECT, text):
             return text
-        if unfinished := _UNFINISHED.search(text):
+        if unfinished := re.search(_UNFINISHED, text):
             text, self._held = text[: unfinished.start()], unfinished[0]
         return clean(text)
 

@@ -1,0 +1,1 @@
+complete --command fusion --no-files --arguments "(env _FUSION_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=get-args _TYPER_COMPLETE_ARGS=(commandline -cp) fusion)" --condition "env _FUSION_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=is-args _TYPER_COMPLETE_ARGS=(commandline -cp) fusion"
