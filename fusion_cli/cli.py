@@ -3,32 +3,43 @@
 import os
 import signal
 import sys
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
+import typer.main
 
 from fusion_cli import __version__
-from fusion_cli.commands import config
-from fusion_cli.commands.analyze import analyze
-from fusion_cli.commands.ask import ask
-from fusion_cli.commands.judge import judge
 from fusion_cli.errors import SIGNALS, ClosedPipeError, FusionError, InterruptError
-from fusion_cli.options import Command, Group
+from fusion_cli.options import Group
+
+COMMANDS = ("ask", "analyze", "judge", "config")
+
+
+class Root(Group):
+    """The commands, each imported and built when it is asked for: a question does not wait for the rest."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the commands in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command, or None where there is none of that name."""
+        if cmd_name in COMMANDS and cmd_name not in self.commands:
+            self.commands[cmd_name] = typer.main.get_command(import_module(f"fusion_cli.commands.{cmd_name}").app)
+        return super().get_command(ctx, cmd_name)
+
 
 app = typer.Typer(
     name="fusion",
     help="Ask a panel of language models, let a judge compare them, get one answer.",
-    cls=Group,
+    cls=Root,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("ask", cls=Command)(ask)
-app.command("analyze", cls=Command)(analyze)
-app.command("judge", cls=Command)(judge)
-app.add_typer(config.app, name="config")
 
 
 def _print_version(wanted: bool) -> None:

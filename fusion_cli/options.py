@@ -109,3 +109,15 @@ Strict = Annotated[
     typer.Option("--strict/--no-strict", help="Exit with status 3 when the run is degraded."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, whatever happened.")]
+
+
+def command_app(name: str) -> typer.Typer:
+    """Return an app for a command or a group of its own, which `cli` puts under the root."""
+    return typer.Typer(
+        name=name,
+        cls=Group,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )

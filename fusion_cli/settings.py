@@ -60,8 +60,6 @@ class Settings(NamedTuple):
 
     providers: Mapping[str, Provider]
     config_path: Path
-    data_dir: Path
-    cache_dir: Path
     config_source: str = "default"
     default_provider: str | None = None
     panel: tuple[str, ...] | None = None
@@ -80,6 +78,16 @@ class Settings(NamedTuple):
     def provider_source(self) -> str:
         """Where `default_provider` came from."""
         return self.sources.get("provider", "default")
+
+    @property
+    def data_dir(self) -> Path:
+        """Where what must last is kept."""
+        return _user_dir("data")
+
+    @property
+    def cache_dir(self) -> Path:
+        """Where what can be had again is kept."""
+        return _user_dir("cache")
 
     @property
     def models_dir(self) -> Path:
@@ -130,8 +138,6 @@ def load(config_flag: Path | None = None, *, environ: Mapping[str, str] | None =
         providers=providers,
         config_path=path,
         config_source=named_by,
-        data_dir=_user_dir("data"),
-        cache_dir=_user_dir("cache"),
         default_provider=values.get("provider"),
         panel=values.get("panel"),
         judge=values.get("judge"),

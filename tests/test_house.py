@@ -47,8 +47,9 @@ def commands(command: Any, *path: str) -> Iterator[tuple[str, Any]]:
     """Yield every command with its path, the root first."""
     yield " ".join(("fusion", *path)), command
     if isinstance(command, TyperGroup):
-        for name, child in command.commands.items():
-            yield from commands(child, *path, name)
+        context = command.make_context("fusion", [], resilient_parsing=True)
+        for name in command.list_commands(context):
+            yield from commands(command.get_command(context, name), *path, name)
 
 
 ROOT_COMMAND = typer.main.get_command(app)

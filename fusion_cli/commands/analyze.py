@@ -1,12 +1,13 @@
 """`fusion analyze`: the panel and the judge, without an outer model."""
 
-from __future__ import annotations
+import typer  # it reads the annotations
 
-import typer  # noqa: TC002  # it reads the annotations
+from fusion_cli import options
 
-from fusion_cli import options  # noqa: TC001  # typer reads the annotations
+app = options.command_app("analyze")
 
 
+@app.command("analyze", cls=options.Command)
 def analyze(
     ctx: typer.Context,
     prompt: options.Question = None,
@@ -18,7 +19,9 @@ def analyze(
     strict: options.Strict = None,
     json: options.AsJson = False,
 ) -> None:
-    """Convene the panel and print the judge's analysis: who agrees, who does not, what nobody saw.
+    """Convene the panel and print what the judge finds.
+
+    Who agrees, who does not, what only one saw, and what nobody did.
 
     Example: fusion analyze -f plan.md "Is this migration plan safe?" --json > analysis.json
     """

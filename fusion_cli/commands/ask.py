@@ -6,13 +6,17 @@ from typing import TYPE_CHECKING
 
 import typer  # noqa: TC002  # it reads the annotations
 
-from fusion_cli import options  # noqa: TC001  # typer reads the annotations
+from fusion_cli import options
 
 if TYPE_CHECKING:
     from fusion_cli.plan import Plan
     from fusion_cli.results import AskRun
 
 
+app = options.command_app("ask")
+
+
+@app.command("ask", cls=options.Command)
 def ask(
     ctx: typer.Context,
     prompt: options.Question = None,
@@ -26,7 +30,7 @@ def ask(
     strict: options.Strict = None,
     json: options.AsJson = False,
 ) -> None:
-    """Ask a question: the outer model answers, with the panel's help where it is worth it.
+    """Ask a question, with the panel's help where it is worth it.
 
     Example: fusion ask "SQLite or PostgreSQL for a small web app?"
 

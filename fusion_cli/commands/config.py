@@ -11,17 +11,15 @@ from typing import Annotated
 import typer
 
 from fusion_cli.errors import FusionError
-from fusion_cli.options import Command, Group
+from fusion_cli.options import Command, command_app
 
-app = typer.Typer(
-    name="config",
-    cls=Group,
-    help="Show and change the configuration.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
+app = command_app("config")
 KeyArgument = Annotated[str, typer.Argument(metavar="KEY", help="Dotted, like judge or providers.lab.base_url.")]
+
+
+@app.callback(no_args_is_help=True)
+def config() -> None:
+    """Show and change the configuration."""
 
 
 @app.command("path", cls=Command)

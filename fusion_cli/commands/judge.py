@@ -1,12 +1,10 @@
 """`fusion judge`: the judge alone, over responses that exist already; nobody is asked again."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer
 
-from fusion_cli import options  # noqa: TC001  # typer reads the annotations
+from fusion_cli import options
 
 Source = Annotated[
     str,
@@ -14,6 +12,10 @@ Source = Annotated[
 ]
 
 
+app = options.command_app("judge")
+
+
+@app.command("judge", cls=options.Command)
 def judge(
     ctx: typer.Context,
     source: Source,
@@ -26,7 +28,9 @@ def judge(
     strict: options.Strict = None,
     json: options.AsJson = False,
 ) -> None:
-    """Have a judge compare responses that exist: one call, no panel.
+    """Have a judge compare responses that exist.
+
+    One call; the panel is not asked again.
 
     Example: fusion judge analysis.json -j openai/gpt-5
     """
