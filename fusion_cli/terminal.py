@@ -114,8 +114,7 @@ class Terminal:
         if not text:
             return
         try:
-            sys.stdout.write(text)
-            sys.stdout.flush()
+            _write_whole(sys.stdout, text)
         except BrokenPipeError:
             # What is still buffered has no reader: the interpreter must not trip over it at its end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -146,6 +145,18 @@ class Terminal:
             sys.stderr.flush()
         except (OSError, ValueError):  # nobody reads the notes; the answer goes on
             return
+
+
+def _write_whole(stream: TextIO, text: str) -> None:
+    """Write every byte: an unbuffered stream (PYTHONUNBUFFERED) may take a part, and say so in a count only."""
+    buffer = getattr(stream, "buffer", None)
+    if buffer is None:
+        stream.write(text)
+        return
+    rest = memoryview(text.encode(stream.encoding, "replace"))
+    while rest:
+        rest = rest[buffer.write(rest) :]
+    buffer.flush()
 
 
 def _is_tty(stream: TextIO | None) -> bool:

@@ -100,6 +100,7 @@ class ChatClient:
             except ModelError as error:
                 error.attempts = attempt
                 error.partial = assembly.text
+                _hide(endpoint.api_key, error)
                 wait_s = None if assembly.shown else wait_before_retry_s(error, attempt)
                 if wait_s is None:
                     raise
@@ -159,6 +160,12 @@ class ChatClient:
         if self._on_first_request and name == "http11.send_request_body.complete":
             hook, self._on_first_request = self._on_first_request, None
             hook()
+
+
+def _hide(api_key: str | None, error: ModelError) -> None:
+    """Take the key out of what a server said about it."""
+    if api_key:
+        error.args = (str(error).replace(api_key, "[key]"),)
 
 
 async def _drain(chunks: AsyncIterator[bytes]) -> None:
