@@ -16,7 +16,7 @@ _MAX_CHARS = 200_000
 _MAX_STARTS = 50
 _KEYS = tuple(Analysis.model_fields)
 _TRAILING_COMMA = re.compile(r",(\s*[}\]])")
-_HEADING_ONLY = re.compile(r"\s*(#{1,6}\s.*|[#*_`\-\s]*)\Z")
+_HEADING_ONLY = re.compile(r"(#{1,6}\s.*|[#*_`\-\s]*)\Z")
 
 
 class AnalysisError(Exception):
@@ -51,8 +51,12 @@ def read_analysis(text: str, labels: Mapping[str, str]) -> Checked:
 
 def _find_object(text: str) -> dict[str, Any]:
     found: list[dict[str, Any]] = []
+    broken = False
     for candidate in (text, _TRAILING_COMMA.sub(r"\1", text)):
         for value in _objects(candidate):
+            if value is None:
+                broken = True
+                continue
             if all(key in value for key in _KEYS):
                 return value
             found.append(value)
@@ -60,13 +64,13 @@ def _find_object(text: str) -> dict[str, Any]:
         missing = [key for key in _KEYS if key not in value]
         if len(missing) < len(_KEYS):
             raise AnalysisError("judge_schema_mismatch", f"the object lacks {', '.join(missing)}")
-    if found:
+    if found and not broken:  # an object inside a reply that was cut off is not the reply
         raise AnalysisError("judge_schema_mismatch", "the object has none of the keys of an analysis")
     raise AnalysisError("judge_not_valid_json", "no JSON object was found in the reply")
 
 
-def _objects(text: str) -> Iterator[dict[str, Any]]:
-    """Yield the JSON objects in a text, and those wrapped in one, passing over what is not JSON."""
+def _objects(text: str) -> Iterator[dict[str, Any] | None]:
+    """Yield the JSON objects in a text, and those wrapped in one; None for a brace that begins none."""
     decoder = json.JSONDecoder(parse_constant=_refuse_constant)
     position = 0
     for _ in range(_MAX_STARTS):
@@ -77,6 +81,7 @@ def _objects(text: str) -> Iterator[dict[str, Any]]:
             value, position = decoder.raw_decode(text, position)
         except (ValueError, RecursionError):
             position += 1
+            yield None
             continue
         if isinstance(value, dict):
             yield value
@@ -163,7 +168,7 @@ class _Reader:
         """Return a sentence with the panel's labels in it, or nothing for what says nothing."""
         if isinstance(value, dict) and len(value) == 1:
             value = next(iter(value.values()))
-        if not isinstance(value, str) or _HEADING_ONLY.match(value):
+        if not isinstance(value, str) or _HEADING_ONLY.match(value.strip()):
             return ""
         whole = value.strip().encode("utf-8", "replace").decode()  # JSON can spell half a character
         return self._mention.sub(lambda match: self._labels[match[1]], whole)

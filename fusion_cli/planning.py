@@ -69,7 +69,7 @@ def make_plan(
     panel_models = [names.model(seat.model) for seat in seats]
 
     by_preset = preset.judge if preset and (explicit or alias or not _named_panel(choices, settings)) else None
-    fallback = by_preset or (preset.judge if preset and _serves(preset, panel_models) else str(panel_models[0]))
+    fallback = by_preset or (preset.judge if preset and _suits(preset, panel_models) else str(panel_models[0]))
     judge_name = choices.judge or settings.judge
     if alias:
         outer_name = fallback
@@ -192,9 +192,10 @@ def _seats(named: Sequence[str], settings: Settings, preset: Preset | None) -> l
     return list(preset.panel)
 
 
-def _serves(preset: Preset, models: Iterable[ModelName]) -> bool:
+def _suits(preset: Preset, panel: Iterable[ModelName]) -> bool:
+    """Whether a preset's judge is at hand for a panel that was named: the same account, and nothing to fetch."""
     provider = preset.judge.partition(":")[0]
-    return any(model.provider == provider for model in models)
+    return provider != "local" and any(model.provider == provider for model in panel)
 
 
 def _refuse_fusion_slugs(models: Iterable[ModelName]) -> None:

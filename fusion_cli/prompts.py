@@ -78,7 +78,7 @@ def new_fence() -> str:
 
 def fenced(fence: str, name: str, text: str) -> str:
     """Return `text` between two lines that begin with `fence` and name it."""
-    return f"{fence} begin {name}\n{text}\n{fence} end {name}"
+    return f"{fence} begin {name}\n{text.replace(fence, '')}\n{fence} end {name}"
 
 
 def material(parts: Sequence[tuple[str, str]]) -> str:

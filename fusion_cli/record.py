@@ -108,6 +108,10 @@ class Record:
         except asyncio.CancelledError:
             note(None, None, "cancelled")
             raise
+        except Exception as bug:  # costs this call, and not what the others have answered
+            failure = ModelError(f"internal error: {type(bug).__name__}: {bug}")
+            failure.duration_s = note(None, failure, str(failure))
+            raise failure from bug
         text_needed = text_needed and not (calls_suffice and completion.tool_calls)
         if text_needed and not completion.text.strip():
             why = f" (finish reason: {completion.finish_reason})" if completion.finish_reason else ""

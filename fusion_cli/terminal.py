@@ -19,16 +19,17 @@ _SUSPECT = f"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff{_BIDI}]"
 # take the rest of the answer with it, so then only its introducer goes.
 _LONGEST_STRING = 4096
 _SEQUENCE = rf"""(?x)
-      (?:\x1b[\]PX^_]|[\x90\x98\x9d\x9e\x9f]) [^\x07\x1b\x9c]{{0,{_LONGEST_STRING}}} (?:\x07|\x1b\\|\x9c)  # OSC and kin
-    | (?:\x1b\[|\x9b) [0-?]*[ -/]*[@-~]                                                       # CSI
-    | \x1b[\]PX^_]                                                                            # a string without an end
-    | \x1b[ -/]*[0-~]                                                                         # other escapes
+      (?:\x1b[\]PX^_]|[\x90\x98\x9d\x9e\x9f]) [^\x07\x1b\x90\x98\x9c-\x9f]{{0,{_LONGEST_STRING}}}  # OSC and kin
+        (?:\x07|\x1b\\|\x9c)
+    | (?:\x1b\[|\x9b) [0-?]{{0,64}}[ -/]{{0,8}}[@-~]  # CSI
+    | \x1b[\]PX^_]  # a string without an end
+    | \x1b[ -/]{{0,8}}[0-~]  # other escapes
     | \r(?=\n) | [\x00-\x08\x0b-\x1f\x7f-\x9f]
     """
 _UNFINISHED = rf"""(?x)(?:
-      (?:\x1b[\]PX^_]|[\x90\x98\x9d\x9e\x9f]) [^\x07\x1b\x9c]{{0,{_LONGEST_STRING}}} \x1b?
-    | (?:\x1b\[|\x9b) [0-?]*[ -/]*
-    | \x1b[ -/]*
+      (?:\x1b[\]PX^_]|[\x90\x98\x9d\x9e\x9f]) [^\x07\x1b\x90\x98\x9c-\x9f]{{0,{_LONGEST_STRING}}} \x1b?
+    | (?:\x1b\[|\x9b) [0-?]{{0,64}}[ -/]{{0,8}}
+    | \x1b[ -/]{{0,8}}
     )\Z"""
 _VISIBLE = f"[\ud800-\udfff{_BIDI}]"
 

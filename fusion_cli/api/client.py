@@ -9,6 +9,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Any, Self
 
@@ -71,6 +72,7 @@ class ChatClient:
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
             # A proxy from the environment is for the world outside, not for this machine.
             mounts=None if self._transport else dict.fromkeys(_LOOPBACK),
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             headers={"User-Agent": f"fusion/{__version__}", "Accept-Encoding": "identity"},
         )
         return self
@@ -139,12 +141,18 @@ class ChatClient:
                             await _drain(chunks)
                             return
                 assembly.read(decoder.end(), on_delta)
+        except httpx.LocalProtocolError:
+            raise ModelRejectedError("the request cannot be sent: key or headers hold what no header can") from None
         except httpx.TimeoutException as error:
+            if assembly.ended:
+                return
             phase = "no connection" if isinstance(error, httpx.ConnectTimeout) else "the server fell silent"
             raise ModelUnreachableError(f"timed out: {phase}") from error
         except httpx.ConnectError as error:
             raise ModelUnreachableError(f"cannot connect to {httpx.URL(url).host}: {one_line(str(error))}") from error
         except httpx.HTTPError as error:
+            if assembly.ended:
+                return
             raise ModelUnreachableError(
                 f"the connection broke: {one_line(str(error)) or type(error).__name__}"
             ) from error

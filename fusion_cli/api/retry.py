@@ -40,7 +40,7 @@ def parse_retry_after_s(value: str | None, now: datetime | None = None) -> float
         return float(text)
     try:
         when = parsedate_to_datetime(text)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)

@@ -19,6 +19,7 @@ class EventDecoder:
         self._rest = b""
         self._data: list[bytes] = []
         self._started = False
+        self._size = 0
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """Return the data of the events that `chunk` completes.
@@ -26,6 +27,8 @@ class EventDecoder:
         Raises:
             EventTooLargeError: An event does not end.
         """
+        if len(self._rest) + len(chunk) + self._size > 2 * MAX_EVENT_BYTES:
+            raise EventTooLargeError
         text = self._rest + chunk if self._rest else chunk
         if not self._started:
             if len(text) < len(_BOM) and _BOM.startswith(text):
@@ -40,15 +43,19 @@ class EventDecoder:
             text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         lines = text.split(b"\n")
         self._rest = lines.pop() + held
-        if len(self._rest) > MAX_EVENT_BYTES:
-            raise EventTooLargeError
         events = []
         for line in lines:
             if line.startswith(b"data:"):
                 self._data.append(line[6:] if line.startswith(b"data: ") else line[5:])
+                self._size += len(line)
+                if self._size > MAX_EVENT_BYTES:
+                    raise EventTooLargeError
             elif not line and self._data:
                 events.append(self._data[0] if len(self._data) == 1 else b"\n".join(self._data))
                 self._data = []
+                self._size = 0
+        if len(self._rest) + self._size > MAX_EVENT_BYTES:
+            raise EventTooLargeError
         return events
 
     def end(self) -> list[bytes]:

@@ -20,6 +20,7 @@ from fusion_cli.errors import (
 from fusion_cli.terminal import one_line
 
 MAX_TEXT_CHARS = 2_000_000
+MAX_TOOL_CALLS = 64
 
 
 def request_body(request: ChatRequest) -> dict[str, Any]:
@@ -161,6 +162,8 @@ class Assembly:
             index = fragment.get("index")
             if not isinstance(index, int):  # some servers leave it out: an id begins a call, the rest goes on with it
                 index = len(self._calls) if fragment.get("id") or not self._calls else max(self._calls)
+            if index not in self._calls and len(self._calls) >= MAX_TOOL_CALLS:
+                continue
             call = self._calls.setdefault(index, {"id": "", "name": "", "arguments": ""})
             function = fragment.get("function")
             parts = {"id": fragment.get("id"), **(function if isinstance(function, dict) else {})}
@@ -221,10 +224,10 @@ def usage(value: Any) -> Usage:
 
     def number(source: Any, key: str) -> int | None:
         found = source.get(key) if isinstance(source, Mapping) else None
-        return found if isinstance(found, int) and not isinstance(found, bool) and found >= 0 else None
+        return found if isinstance(found, int) and not isinstance(found, bool) and 0 <= found < 2**53 else None
 
     cost = value.get("cost")
-    known = isinstance(cost, int | float) and not isinstance(cost, bool) and 0 <= cost < float("inf")
+    known = isinstance(cost, int | float) and not isinstance(cost, bool) and 0 <= cost < 1e9
     return Usage(
         number(value, "prompt_tokens"),
         number(value, "completion_tokens"),
@@ -253,7 +256,7 @@ def error_from_body(status: int, body: Any, retry_after_s: float | None = None) 
     code = error.get("code") if isinstance(error, Mapping) else None
     if status == 200 and isinstance(code, int) and 400 <= code < 600:
         status = code
-    elif status == 200 and isinstance(code, str) and code.isdecimal() and 400 <= int(code) < 600:
+    elif status == 200 and isinstance(code, str) and len(code) == 3 and code.isdecimal() and 400 <= int(code) < 600:
         status = int(code)
     said = one_line(message) if isinstance(message, str) else ""
     reasons = metadata.get("reasons")
@@ -261,7 +264,7 @@ def error_from_body(status: int, body: Any, retry_after_s: float | None = None) 
         said = one_line(f"{said} ({', '.join(str(reason) for reason in reasons[:5])})")
     details: dict[str, Any] = {"status_code": status if status != 200 else None, "retry_after_s": retry_after_s}
     told = f"HTTP {status}: {said}" if status != 200 and said else said or f"HTTP {status} without a message"
-    moderated = bool(reasons) or metadata.get("error_type") in _MODERATED
+    moderated = bool(reasons) or str(metadata.get("error_type")) in _MODERATED
     return _error_class(status, moderated=moderated)(told, **details)
 
 

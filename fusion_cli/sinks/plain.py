@@ -51,6 +51,7 @@ class PlainSink:
                 self._terminal.end_line()
             case events.OuterDecided(convene=True):
                 self._held = ""
+                self._cleaner = Cleaner()
                 self._terminal.end_line()
             case events.PanelCompleted(label, _, _, duration_s, usage, truncated):
                 cut = ", cut off" if truncated else ""
@@ -102,7 +103,9 @@ class PlainSink:
     def _download(self, event: events.WeightsProgress) -> None:
         if event.done == 0:
             size = f"{event.total / 1e6:,.0f} MB"
-            self._terminal.note(f"engine  fetching {event.name}, {size}, Apache-2.0, from {one_line(event.source)}")
+            self._terminal.note(
+                f"engine  fetching {one_line(event.name)}, {size}, Apache-2.0, from {one_line(event.source)}"
+            )
         if not self._terminal.stderr_is_tty:
             return
         if self._bar is None:

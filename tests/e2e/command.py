@@ -8,6 +8,7 @@ import select
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,17 +31,22 @@ class Ended(NamedTuple):
         return json.loads(self.stdout)
 
 
-def environment(server: WireServer | None = None, **more: str) -> dict[str, str]:
+def environment(server: WireServer | None = None, more: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return this test's environment, with a key and a server in place of OpenRouter."""
     reached = {"OPENROUTER_BASE_URL": server.url, "OPENROUTER_API_KEY": CANARY} if server else {}
-    return {**os.environ, **reached, **more}
+    return {**os.environ, **reached, **(more or {})}
 
 
-def fusion(*arguments: str | bytes, server: WireServer | None = None, stdin: bytes | None = None, **more: str) -> Ended:
+def fusion(
+    *arguments: str | bytes,
+    server: WireServer | None = None,
+    stdin: bytes | None = None,
+    env: Mapping[str, str] | None = None,
+) -> Ended:
     """Run the command to its end; without `stdin`, standard input is empty."""
     given: dict[str, Any] = {"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}
     done = subprocess.run(
-        [FUSION, *arguments], env=environment(server, **more), capture_output=True, timeout=60, check=False, **given
+        [FUSION, *arguments], env=environment(server, env), capture_output=True, timeout=60, check=False, **given
     )
     ended = Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
     assert "Traceback" not in ended.stderr
@@ -48,22 +54,22 @@ def fusion(*arguments: str | bytes, server: WireServer | None = None, stdin: byt
     return ended
 
 
-def start(*arguments: str, server: WireServer, **more: str) -> "subprocess.Popen[bytes]":
+def start(*arguments: str, server: WireServer) -> "subprocess.Popen[bytes]":
     """Start the command in a pipe."""
     return subprocess.Popen(
         [FUSION, *arguments],
-        env=environment(server, **more),
+        env=environment(server),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
 
 
-def on_a_terminal(*arguments: str, server: WireServer | None, **more: str) -> tuple[int, str]:
+def on_a_terminal(*arguments: str, server: WireServer | None) -> tuple[int, str]:
     """Run the command in a pseudo-terminal and return its status and everything that reached the screen."""
     pid, screen = pty.fork()
     if pid == 0:
-        os.execve(FUSION, [FUSION, *arguments], environment(server, TERM="xterm", **more))  # noqa: S606
+        os.execve(FUSION, [FUSION, *arguments], environment(server, {"TERM": "xterm"}))  # noqa: S606
     shown = b""
     deadline = time.monotonic() + 60
     with contextlib.suppress(OSError):  # Linux ends a terminal whose last user has gone with EIO

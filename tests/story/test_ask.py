@@ -6,7 +6,7 @@ import json
 import pytest
 
 from fusion_cli import pipeline
-from fusion_cli.chat import ToolCall
+from fusion_cli.chat import ChatRequest, Completion, ToolCall
 from fusion_cli.errors import (
     KeyRejectedError,
     ModelError,
@@ -173,6 +173,21 @@ def test_failed_panelist_degrades() -> None:
 
 def _only_a() -> str:
     return json.dumps({**{key: [] for key in Analysis.model_fields}, "consensus": ["fine"]})
+
+
+def test_bug_in_the_client_costs_one_panelist() -> None:
+    """What should never be raised ends the call that raised it, not the panel."""
+
+    def bug(_: ChatRequest) -> Completion:
+        raise ZeroDivisionError("oops")
+
+    models = ScriptedModels().script("panel", "a", says("now")).script("panel", "b", bug)
+    models.script("judge", "j", says(_only_a())).script("outer", "o", says("x"))
+    run = ask(models, plan())
+    assert run.fused
+    assert run.result
+    assert run.result.failed_models
+    assert run.result.failed_models[0].error == "internal error: ZeroDivisionError: oops"
 
 
 @pytest.mark.parametrize("text", ["", " \n", "\t"])

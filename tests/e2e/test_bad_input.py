@@ -1,0 +1,125 @@
+"""Bad input: one clear line on standard error, the documented status, and no request."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.command import MODELS, fusion
+from tests.wire.server import Reply, WireServer, deliberation, failure
+
+BAD = {
+    "no question": ((), None, "there is no question"),
+    "empty question": (("",), None, "the question is empty"),
+    "blank question": ((" \n\t",), None, "the question is empty"),
+    "blank standard input": ((), b" \n", "the question is empty"),
+    "missing file": (("-f", "/no/such.py", "x"), None, "/no/such.py: No such file or directory"),
+    "a folder": (("-f", "/", "x"), None, "/: Is a directory"),
+    "escape codes in a name": (("-f", "\x1b[31mx", "x"), None, "x: No such file or directory"),
+    "binary standard input": (("x",), b"\x89PNG\0\0", "standard input is binary, not text"),
+    "latin-1 standard input": (("x",), b"caf\xe9", "standard input is not UTF-8 text (byte 3)"),
+    "5 MB on standard input": (("x",), b"x" * 5_000_000, "standard input is larger than 4 MB"),
+    "half a character": ((b"x\xff",), None, "the question is not UTF-8 text"),
+    "unknown provider": (("--provider", "labb", "x"), None, "expected one of openrouter, local"),
+    "nine panelists": (("-p", "a,b,c,d,e,f,g,h,i", "x"), None, "the panel has 9 models; it takes 1 to 8"),
+    "an empty panelist": (("-p", "a,,b", "x"), None, "model: expected"),
+    "a line feed in a slug": (("-m", "a\nb: c", "x"), None, "model: expected"),
+    "a fusion in the panel": (("-p", "openrouter/fusion", "x"), None, "cannot start another one"),
+    "unknown preset": (("--preset", "best", "x"), None, "--preset: expected one of general-high"),
+    "unknown tool choice": (("--tool-choice", "maybe", "x"), None, "expected auto, required or none"),
+    "alias against none": (("-m", "openrouter/fusion", "--tool-choice", "none", "x"), None, "choose one"),
+    "unknown option": (("--pannel", "x"), None, "No such option: --pannel"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_one_line_and_status_2(name: str) -> None:
+    """What is wrong is said in one line, before anything is sent, and `--json` prints nothing either."""
+    arguments, stdin, said = BAD[name]
+    with WireServer() as server:
+        ended = fusion("ask", "--json", *arguments, server=server, stdin=stdin)
+        assert server.requests == []
+    assert (ended.status, ended.stdout) == (2, "")
+    [line] = [line for line in ended.stderr.splitlines() if said in line]
+    assert line.startswith(("fusion: ", "Error: "))
+    assert "\x1b" not in ended.stderr
+    assert len(ended.stderr.splitlines()) <= 4
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("OPENROUTER_BASE_URL", "ftp://x", "OPENROUTER_BASE_URL"),
+        ("OPENROUTER_BASE_URL", "http://example.com/v1", "https"),
+        ("OPENROUTER_BASE_URL", "https://user:pass@example.com", "OPENROUTER_BASE_URL"),
+        ("OPENROUTER_API_KEY", "sk-a\nb", "OPENROUTER_API_KEY"),
+        ("FUSION_PROVIDER", "labb", "FUSION_PROVIDER"),
+        ("FUSION_DEPTH", "1", "cannot start another one"),
+        ("FUSION_DEPTH", "many", "FUSION_DEPTH"),
+        ("FUSION_CONFIG", "/no/such.toml", "/no/such.toml"),
+    ],
+)
+def test_bad_environment_is_one_line_and_status_2(variable: str, value: str, said: str) -> None:
+    """A variable that cannot be used is named."""
+    with WireServer() as server:
+        ended = fusion("ask", *MODELS, "x", server=server, env={variable: value})
+        assert server.requests == []
+    assert ended.status == 2
+    assert said in ended.stderr.splitlines()[0]
+    assert "sk-a" not in ended.stderr
+
+
+@pytest.mark.parametrize("text", ["panel = ", "pannel = ['a']", "judge = 5", "\x00", "[providers.x]\nbase_url = 'y'"])
+def test_malformed_config_is_one_line_and_stays(text: str, tmp_path: Path) -> None:
+    """A config file that cannot be used is named, and neither ignored nor overwritten."""
+    path = tmp_path / "bad.toml"
+    path.write_text(text)
+    ended = fusion("--config", str(path), "ask", "x")
+    assert ended.status == 2
+    assert str(path) in ended.stderr.splitlines()[0]
+    assert path.read_text() == text
+
+
+def test_config_in_the_working_directory_is_not_read() -> None:
+    """A cloned repository cannot redirect a key."""
+    for name in ("config.toml", "fusion.toml", ".fusion.toml"):
+        Path(name).write_text("this is no TOML")
+    with WireServer() as server:
+        server.script("openai/gpt-5", Reply("ok"))
+        assert fusion("ask", *MODELS, "x", server=server).stdout == "ok\n"
+
+
+def test_no_key_is_status_4_with_json() -> None:
+    """A key that is missing is said with where to get one, and `--json` still prints its object."""
+    ended = fusion("ask", "--json", "--provider", "openrouter", "x")
+    assert ended.status == 4
+    assert "OPENROUTER_API_KEY" in ended.stderr
+    assert "https://openrouter.ai/keys" in ended.stderr
+    assert ended.json()["status"] == "error"
+    assert ended.json()["usage"]["cost"] == 0
+
+
+def test_unwritable_home_does_not_cost_the_answer() -> None:
+    """Where nothing can be written, a run is answered all the same, and what cannot be kept is said."""
+    with WireServer(default=deliberation(latency_s=0)) as server:
+        fine = fusion("ask", *MODELS, "--tool-choice", "required", "x", server=server, env={"HOME": "/proc"})
+        server.script("openai/gpt-5", failure(400, "no"), role="outer")
+        failed = fusion("ask", *MODELS, "--tool-choice", "required", "x", server=server, env={"HOME": "/proc"})
+    assert fine.status == 0
+    assert fine.stdout.startswith("SQLite")
+    assert failed.status == 1
+    assert "warning: the panel's responses could not be kept" in failed.stderr
+
+
+def test_slug_with_colons() -> None:
+    """Only the name of a provider that exists counts as one: the rest of a slug may hold colons."""
+    with WireServer() as server:
+        server.script("x/y:free", Reply("ok"))
+        assert fusion("ask", "-p", "a", "-j", "a", "-m", "x/y:free", "q", server=server).stdout == "ok\n"
+
+
+def test_prompt_that_begins_with_a_dash() -> None:
+    """After `--` a question may begin as it likes."""
+    with WireServer() as server:
+        server.script("openai/gpt-5", Reply("ok"))
+        assert fusion("ask", *MODELS, "--", "-v or not?", server=server).stdout == "ok\n"
+        assert server.requests[0].body["messages"][-1]["content"] == "-v or not?"

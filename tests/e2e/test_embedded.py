@@ -1,0 +1,65 @@
+"""A real deliberation on the embedded model, with no key: what the README begins with, on the small model."""
+
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.command import FUSION, environment, fusion
+
+pytestmark = pytest.mark.embedded
+
+
+def test_run_without_a_key() -> None:
+    """Three personas on one model, a judge whose JSON holds, and an answer; it is said that the models are small."""
+    ended = fusion("ask", "--preset", "local-small", "--json", "SQLite or PostgreSQL for a small web app?")
+    shape = ended.json()
+    assert ended.status == 0
+    assert shape["fused"] is True
+    assert shape["answer"].strip()
+    assert [row["label"] for row in shape["result"]["responses"]] == [f"qwen2.5-coder-0.5b#{n}" for n in (1, 2, 3)]
+    assert shape["result"]["analysis"]
+    assert shape["usage"]["cost"] is None
+    assert shape["usage"]["total_tokens"] > 0
+    assert "The embedded models are small" in ended.stderr
+    assert "The panel met: 3 of 3 answered." in ended.stderr
+
+
+def test_interrupted_run_leaves_no_engine() -> None:
+    """Ctrl-C while the panel writes ends the command and its engine."""
+    process = subprocess.Popen(
+        [FUSION, "ask", "--preset", "local-small", "--json", "Count to a thousand."],
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    while not (engines := _engines(process.pid)):
+        time.sleep(0.05)
+    time.sleep(3)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert json.loads(stdout)["failure_reason"] == "cancelled"
+    assert b"Traceback" not in stderr
+    assert not [pid for pid in engines if Path(f"/proc/{pid}").exists()]
+
+
+def test_own_model(embedded_model: Path) -> None:
+    """The user's own GGUF file serves every local name."""
+    own = {"FUSION_LOCAL_MODEL": str(embedded_model)}
+    ended = fusion("analyze", "-p", "local:mine,local:mine", "--json", "Is water wet?", env=own)
+    assert len(ended.json()["responses"]) == 2
+    assert ended.json()["judge"] == "mine"
+
+
+def _engines(parent: int) -> list[int]:
+    listed = subprocess.run(
+        ["pgrep", "-P", str(parent), "-f", "fusion_cli.local.server"],  # noqa: S607
+        capture_output=True,
+        check=False,
+    )
+    return [int(pid) for pid in listed.stdout.split()]

@@ -1,0 +1,1 @@
+"""The sinks: what a person sees of a run, and what is kept of it."""

@@ -1,0 +1,96 @@
+"""Promises of `sinks.keeper`: what was paid for is kept, for its owner alone, and `fusion judge` can read it."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from fusion_cli import events
+from fusion_cli.chat import Usage
+from fusion_cli.events import Event
+from fusion_cli.results import Analysis
+from fusion_cli.saved import read_responses
+from fusion_cli.sinks.keeper import Keeper
+
+ODD = "\x1b[31m Zwölf\u2028 🥊 \ud83d \x00"
+
+
+def completed(label: str, model: str, content: str) -> events.PanelCompleted:
+    """Return a panelist's success."""
+    return events.PanelCompleted(label, model, content, 1.0, Usage(), truncated=False)
+
+
+def keeper(folder: Path, *happened: Event) -> Keeper:
+    """Return a keeper to which these things have happened."""
+    kept = Keeper("Which DB?", folder)
+    for event in happened:
+        kept(event)
+    return kept
+
+
+PANEL = (
+    events.PanelAdded("x/y#1", "x/y"),
+    completed("x/y#1", "x/y", "one"),
+    completed("x/y#2", "x/y", ODD),
+    events.PanelFailed("z/z", "z/z", "HTTP 500: no", 500, "half an ans", 1.0),
+    events.PanelFailed("w/w", "w/w", "HTTP 404: no", 404, "", 1.0),
+    events.AnswerDelta("ignored"),
+)
+
+
+def test_the_file_is_what_fusion_judge_reads(tmp_path: Path) -> None:
+    """Prompt, responses (odd characters included) and the number of the missing come back as they were."""
+    path = keeper(tmp_path / "runs", *PANEL).save()
+    assert path is not None
+    saved = read_responses(path.read_text("utf-8"), path.name, None)
+    assert saved.prompt == "Which DB?"
+    assert {panelist.label: text for panelist, text in saved.responses.items()} == {"x/y#1": "one", "x/y#2": ODD}
+    assert saved.missing == 2
+
+
+def test_half_an_answer_is_kept_as_such(tmp_path: Path) -> None:
+    """A failed panelist's text stands with its failure, not among the responses; the analysis is kept, too."""
+    analysis = Analysis(consensus=["c"], contradictions=[], partial_coverage=[], unique_insights=[], blind_spots=[])
+    path = keeper(tmp_path, *PANEL, events.AnalysisCompleted(analysis, 1.0)).save()
+    assert path is not None
+    value = json.loads(path.read_bytes())
+    assert value["failed_models"] == [
+        {"model": "z/z", "label": "z/z", "error": "HTTP 500: no", "partial": "half an ans"},
+        {"model": "w/w", "label": "w/w", "error": "HTTP 404: no"},
+    ]
+    assert value["analysis"]["consensus"] == ["c"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_nobody_else_can_read_it(tmp_path: Path, umask: int) -> None:
+    """The file is its owner's alone, in a folder that is, whatever the umask."""
+    before = os.umask(umask)
+    try:
+        path = keeper(tmp_path / "deep" / "runs", *PANEL).save()
+    finally:
+        os.umask(before)
+    assert path is not None
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_two_runs_do_not_overwrite_each_other(tmp_path: Path) -> None:
+    """Fifty runs that end in the same second leave fifty files."""
+    kept = keeper(tmp_path, *PANEL)
+    assert len({kept.save() for _ in range(50)}) == 50
+    assert len(list(tmp_path.iterdir())) == 50
+
+
+def test_nothing_is_written_for_nothing(tmp_path: Path) -> None:
+    """A run without a response leaves neither file nor folder."""
+    assert keeper(tmp_path / "runs", PANEL[0], PANEL[3]).save() is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_is_an_os_error(tmp_path: Path) -> None:
+    """The caller can say why nothing was kept."""
+    (tmp_path / "runs").write_text("a file in the way")
+    with pytest.raises(OSError, match="runs"):
+        keeper(tmp_path / "runs", *PANEL).save()

@@ -1,0 +1,399 @@
+"""Promises of `api.wire`: what a request says and leaves out, how chunks become a completion, what an error means."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from fusion_cli.api import wire
+from fusion_cli.chat import (
+    ChatRequest,
+    Completion,
+    Delta,
+    FunctionTool,
+    Message,
+    ModelName,
+    OutputSchema,
+    Reasoning,
+    ToolCall,
+    Usage,
+)
+from fusion_cli.errors import (
+    KeyRejectedError,
+    ModelError,
+    ModelRejectedError,
+    ModelUnreachableError,
+    NoCreditsError,
+    RateLimitError,
+    ServerFailedError,
+)
+
+MODEL = ModelName("openrouter", "openai/gpt-5")
+ASK = (Message("user", "Which?"),)
+
+
+def chunk(delta: object = None, finish_reason: object = None, **others: Any) -> dict[str, Any]:
+    """Return a chunk as a server sends it."""
+    return {"choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}], **others}
+
+
+def assembled(*events: Any) -> tuple[Completion, list[Delta], wire.Assembly]:
+    """Return what becomes of these events (bytes as they are, all else as JSON), each a read of its own."""
+    assembly = wire.Assembly()
+    deltas: list[Delta] = []
+    for event in events:
+        assembly.read([event if isinstance(event, bytes) else json.dumps(event).encode()], deltas.append)
+    return assembly.completion(1), deltas, assembly
+
+
+def each(make: Callable[[Any], Any], *values: Any) -> list[Any]:
+    """Return an event for each value."""
+    return [make(value) for value in values]
+
+
+def calls(*fragments: Any) -> tuple[ToolCall, ...]:
+    """Return the tool calls that these fragments make, each in a chunk of its own."""
+    return assembled(*(chunk({"tool_calls": [fragment]}) for fragment in fragments))[0].tool_calls
+
+
+class TestRequest:
+    """The body of a request."""
+
+    def test_what_nobody_set_is_absent(self) -> None:
+        """A plain request holds these keys and no null."""
+        assert wire.request_body(ChatRequest(MODEL, ASK, fusion_depth=1)) == {
+            "model": "openai/gpt-5",
+            "messages": [{"role": "user", "content": "Which?"}],
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+
+    def test_what_was_set_is_there(self) -> None:
+        """Limits, tools and schema stand where the specification has them; zeros are not nothing."""
+        tool = FunctionTool("fusion", "Convene.", {"type": "object"})
+        request = ChatRequest(
+            MODEL,
+            ASK,
+            max_completion_tokens=16,
+            temperature=0.0,
+            seed=0,
+            tools=(tool,),
+            tool_choice="none",
+            output_schema=OutputSchema("analysis", {"type": "object", "additionalProperties": False}),
+        )
+        body = wire.request_body(request)
+        assert (body["max_completion_tokens"], body["temperature"], body["seed"]) == (16, 0.0, 0)
+        assert body["tools"] == [
+            {
+                "type": "function",
+                "function": {"name": "fusion", "description": "Convene.", "parameters": {"type": "object"}},
+            }
+        ]
+        assert body["tool_choice"] == "none"
+        assert body["response_format"] == {
+            "type": "json_schema",
+            "json_schema": {
+                "name": "analysis",
+                "strict": True,
+                "schema": {"type": "object", "additionalProperties": False},
+            },
+        }
+
+    def test_a_tool_choice_without_tools_is_not_sent(self) -> None:
+        """Servers refuse the one without the other."""
+        assert "tool_choice" not in wire.request_body(ChatRequest(MODEL, ASK, tool_choice="auto"))
+
+    @pytest.mark.parametrize(
+        ("reasoning", "sent"),
+        [
+            (Reasoning(effort="low"), {"effort": "low"}),
+            (Reasoning(max_tokens=0), {"max_tokens": 0}),
+            (None, None),
+        ],
+    )
+    def test_reasoning_is_an_effort_or_a_number(self, reasoning: Reasoning | None, sent: object) -> None:
+        """Only the half that was chosen is sent."""
+        assert wire.request_body(ChatRequest(MODEL, ASK, reasoning=reasoning)).get("reasoning") == sent
+
+    def test_a_tool_call_and_its_result_are_messages(self) -> None:
+        """The call stands in the assistant's message, the result names the call; arguments stay text."""
+        call = ToolCall("call_1", "fusion", '{"prompt": ')
+        messages = (Message("assistant", "", (call,)), Message("tool", "{}", tool_call_id="call_1"))
+        assert wire.request_body(ChatRequest(MODEL, messages))["messages"] == [
+            {
+                "role": "assistant",
+                "content": "",
+                "tool_calls": [
+                    {"id": "call_1", "type": "function", "function": {"name": "fusion", "arguments": '{"prompt": '}}
+                ],
+            },
+            {"role": "tool", "content": "{}", "tool_call_id": "call_1"},
+        ]
+
+
+class TestText:
+    """Text and thinking, put together from chunks."""
+
+    def test_text_and_thinking_are_kept_apart(self) -> None:
+        """Both reach the screen, each in its half of the delta; only text is the answer."""
+        completion, deltas, _ = assembled(
+            chunk({"role": "assistant", "content": ""}),
+            chunk({"reasoning": "Hm."}),
+            chunk({"reasoning_content": "Hm?"}),
+            chunk({"content": "Yes"}),
+            chunk({"content": "!"}, "stop", model="openai/gpt-5-2026"),
+            b"[DONE]",
+        )
+        assert deltas == [Delta("", "Hm."), Delta("", "Hm?"), Delta("Yes"), Delta("!")]
+        assert (completion.text, completion.finish_reason, completion.model) == ("Yes!", "stop", "openai/gpt-5-2026")
+
+    def test_one_read_is_one_delta(self) -> None:
+        """However many events a packet brings, the screen is told once."""
+        deltas: list[Delta] = []
+        events = [json.dumps(chunk({"content": letter})).encode() for letter in "abc"]
+        wire.Assembly().read(events, deltas.append)
+        assert deltas == [Delta("abc")]
+
+    @pytest.mark.parametrize(
+        "event",
+        [
+            *each(lambda value: {"choices": value}, None, [], {}, [None], ["x"], [[]], 7),
+            *each(chunk, None, [], "x", {"content": None}, {"content": 7}, {"content": ["x"]}, {"reasoning": 7}),
+            *each(lambda value: chunk({"tool_calls": value}), None, 7, {}, [None, 7, "x", []]),
+            *each(lambda value: {"error": value}, None, "", {}),
+            *each(lambda value: {"usage": value, "model": value}, None, 7, [1]),
+            chunk({}, {"unhashable": []}),
+            {"x_future": {"data": "[DONE]"}},
+            {},
+        ],
+        ids=json.dumps,
+    )
+    def test_what_is_null_or_unheard_of_says_nothing(self, event: Any) -> None:
+        """A chunk of any odd shape leaves the answer as it is."""
+        completion, deltas, assembly = assembled(chunk({"content": "a"}), event, chunk({"content": "b"}, "stop"))
+        assert (completion.text, completion.finish_reason, completion.tool_calls) == ("ab", "stop", ())
+        assert completion.usage == Usage()
+        assert (len(deltas), assembly.skipped) == (2, 0)
+
+    @pytest.mark.parametrize(
+        "event", [b"", b"{", b"x", b"7", b"null", b"[]", b'"x"', b"[" * 100_000, b'{"a":' * 100_000, b"9" * 5000]
+    )
+    def test_an_event_that_is_no_chunk_is_skipped_and_counted(self, event: bytes) -> None:
+        """One broken event costs itself, not the answer."""
+        completion, _, assembly = assembled(chunk({"content": "a"}), event, chunk({"content": "b"}))
+        assert (completion.text, assembly.skipped) == ("ab", 1)
+
+    def test_bytes_that_are_no_utf8_become_replacement_characters(self) -> None:
+        """Invalid UTF-8 is U+FFFD, and the text around it stays."""
+        event = b'{"choices": [{"delta": {"content": "caf\xe9 ok \xed\xa0\xbd!"}}]}'
+        assert assembled(event)[0].text == "caf\ufffd ok \ufffd\ufffd\ufffd!"
+
+    @pytest.mark.parametrize(
+        ("spelled", "text"),
+        [
+            (r"\ud83d", "\ufffd"),
+            (r"a\uD83Db", "a\ufffdb"),
+            (r"a\udc4db", "a\ufffdb"),
+            (r"\ud83d\udc4d", "👍"),
+            (r"\uD83D\uDC4D\ud83d", "👍\ufffd"),
+            (r"\ufeffa\ud83d", "\ufeffa\ufffd"),
+        ],
+    )
+    def test_half_a_character_never_leaves_the_wire(self, spelled: str, text: str) -> None:
+        """JSON can spell a lone surrogate, which no stream could be given; a whole pair is its character."""
+        event = f'{{"choices": [{{"delta": {{"content": "{spelled}", "reasoning": "{spelled}"}}}}]}}'.encode()
+        completion, deltas, _ = assembled(event)
+        assert (completion.text, deltas) == (text, [Delta(text, text)])
+
+    def test_what_follows_done_is_not_read(self) -> None:
+        """`[DONE]` is the end, in the same read and in later ones."""
+        late = json.dumps(chunk({"content": "late"})).encode()
+        assembly = wire.Assembly()
+        deltas: list[Delta] = []
+        assembly.read([b"[DONE]", late], deltas.append)
+        assembly.read([late], deltas.append)
+        assert (assembly.text, deltas, assembly.ended) == ("", [], True)
+
+    def test_an_endless_answer_is_cut(self) -> None:
+        """At the cap the text ends, exactly, and the completion says that it was cut."""
+        piece = "x" * 700_000
+        completion, deltas, assembly = assembled(*[chunk({"content": piece})] * 5, chunk({}, "stop"))
+        assert len(completion.text) == wire.MAX_TEXT_CHARS == sum(len(delta.text) for delta in deltas)
+        assert assembly.full
+        assert completion.truncated
+
+
+class TestToolCalls:
+    """Tool calls, put together from fragments."""
+
+    def test_fragments_are_joined_by_index(self) -> None:
+        """Two interleaved calls come apart again, in the order of their indexes."""
+        assert calls(
+            {"index": 1, "id": "b", "function": {"name": "other", "arguments": ""}},
+            {"index": 0, "id": "a", "function": {"name": "fusion", "arguments": '{"p'}},
+            {"index": 1, "function": {"arguments": "{"}},
+            {"index": 0, "function": {"arguments": 'rompt": 1}'}},
+            {"index": 1, "function": {"arguments": "}"}},
+        ) == (ToolCall("a", "fusion", '{"prompt": 1}'), ToolCall("b", "other", "{}"))
+
+    def test_without_an_index_an_id_begins_a_call(self) -> None:
+        """Some servers leave the index out: what has no id goes on with the last call."""
+        assert calls(
+            {"id": "a", "function": {"name": "fusion", "arguments": "{"}},
+            {"function": {"arguments": "}"}},
+            {"index": None, "id": "b", "function": {"name": "other", "arguments": "[]"}},
+        ) == (ToolCall("a", "fusion", "{}"), ToolCall("b", "other", "[]"))
+
+    def test_without_an_id_a_call_gets_one(self) -> None:
+        """The result must be able to name its call; two calls never share a name."""
+        made = calls({"index": 0, "function": {"name": "a"}}, {"index": 1, "function": {"name": "b"}})
+        assert len({call.id for call in made} - {""}) == 2
+
+    def test_a_repeated_name_or_id_is_not_doubled(self) -> None:
+        """Some servers send both with every fragment."""
+        fragment = {"index": 0, "id": "a", "function": {"name": "fusion", "arguments": "1"}}
+        assert calls(fragment, fragment) == (ToolCall("a", "fusion", "11"),)
+
+    @pytest.mark.parametrize("function", [None, 7, [], {}, {"name": None, "arguments": None}, {"arguments": {"a": 1}}])
+    def test_a_broken_function_is_an_empty_call(self, function: object) -> None:
+        """A fragment of any shape raises nothing; the pipeline refuses such a call."""
+        (call,) = calls({"index": 0, "id": "a", "function": function})
+        assert (call.id, call.name) == ("a", "")
+
+    def test_endless_calls_are_cut(self) -> None:
+        """A hostile server cannot fill memory or time with calls: 20,000 in one event leave a few, quickly."""
+        fragments = [*({"index": at} for at in range(10_000)), *[{"function": {"arguments": "x"}}] * 10_000]
+        assert len(assembled(chunk({"tool_calls": fragments}))[0].tool_calls) <= 128
+
+
+class TestUsage:
+    """Figures."""
+
+    def test_a_usage_chunk_has_no_choices(self) -> None:
+        """The last chunk brings the figures, every one under its name."""
+        usage = {
+            "prompt_tokens": 10,
+            "completion_tokens": 5,
+            "total_tokens": 15,
+            "cost": 0.25,
+            "prompt_tokens_details": {"cached_tokens": 4},
+            "completion_tokens_details": {"reasoning_tokens": 3},
+        }
+        assert assembled({"choices": [], "usage": usage})[0].usage == Usage(10, 5, 15, 3, 4, 0.25)
+
+    def test_unknown_is_not_zero(self) -> None:
+        """A missing figure is None; a zero is a zero."""
+        assert assembled(chunk({"content": "a"}, "stop"))[0].usage == Usage()
+        assert wire.usage({"cost": 0, "prompt_tokens": 0}) == Usage(prompt_tokens=0, cost=0)
+
+    @pytest.mark.parametrize(
+        "value",
+        [None, True, "1", -1, [], {}, float("nan"), float("inf"), -float("inf"), 10**400, -(10**400)],
+        ids=lambda value: repr(value)[:8],
+    )
+    def test_a_figure_that_is_none_is_unknown(self, value: Any) -> None:
+        """No server can make the sums, or the line that shows them, fail."""
+        figures = dict.fromkeys(("prompt_tokens", "completion_tokens", "total_tokens", "cost"), value)
+        details = {"prompt_tokens_details": {"cached_tokens": value}, "completion_tokens_details": value}
+        assert wire.usage({**figures, **details}) == Usage()
+
+
+class TestErrors:
+    """What an error on the wire means."""
+
+    @pytest.mark.parametrize(
+        ("status", "kind", "retryable", "exit_status"),
+        [
+            *((status, ModelRejectedError, False, 1) for status in (400, 404, 413, 422, 300, 418, 451)),
+            *((status, KeyRejectedError, False, 4) for status in (401, 403)),
+            (402, NoCreditsError, False, 5),
+            (429, RateLimitError, True, 5),
+            *((status, ModelUnreachableError, True, 6) for status in (408, 504, 524)),
+            *((status, ServerFailedError, True, 1) for status in (500, 502, 503, 529, 204, 599)),
+        ],
+    )
+    def test_each_status_has_its_meaning(
+        self, status: int, kind: type[ModelError], retryable: bool, exit_status: int
+    ) -> None:
+        """The specification's table: who is to blame, whether to try again, how the process ends."""
+        error = wire.error_from_body(status, {"error": {"code": status, "message": "no"}}, 1.5)
+        assert (type(error), error.retryable, error.exit_status) == (kind, retryable, exit_status)
+        assert (error.status_code, error.retry_after_s) == (status, 1.5)
+        assert str(error) == f"HTTP {status}: no"
+
+    @pytest.mark.parametrize("code", [429, "429"])
+    def test_an_error_inside_a_success_counts_by_its_code(self, code: object) -> None:
+        """Whether the code is a number or text, in a stream or a whole body, it stands for the status."""
+        body = {"error": {"code": code, "message": "slow down"}}
+        with pytest.raises(RateLimitError, match="HTTP 429: slow down") as caught:
+            assembled({**chunk({"content": ""}, "error"), **body})
+        assert caught.value.status_code == 429
+        with pytest.raises(RateLimitError):
+            wire.whole_body_as_event(json.dumps(body).encode())
+
+    @pytest.mark.parametrize("code", ["server_error", 7, None, True, [], "-1", "²", "429x", "9" * 5000, 10**300])
+    def test_a_code_that_is_no_status_is_the_servers_failure(self, code: object) -> None:
+        """Names and nonsense are worth another attempt, and raise nothing else."""
+        error = wire.error_from_body(200, {"error": {"code": code, "message": "gone"}})
+        assert (type(error), error.status_code, str(error)) == (ServerFailedError, None, "gone")
+
+    def test_text_before_an_error_is_kept_and_shown(self) -> None:
+        """An error in the same packet as text does not swallow the text."""
+        assembly = wire.Assembly()
+        deltas: list[Delta] = []
+        text = json.dumps(chunk({"content": "Hel"})).encode()
+        with pytest.raises(ServerFailedError, match="gone"):
+            assembly.read([text, b'{"error": {"message": "gone"}}'], deltas.append)
+        assert (assembly.text, assembly.shown, deltas) == ("Hel", True, [Delta("Hel")])
+
+    @pytest.mark.parametrize(
+        "metadata",
+        [{"reasons": ["violence", "hate"]}, {"error_type": "content_policy_violation"}, {"error_type": "moderation"}],
+    )
+    def test_a_flagged_prompt_is_not_a_bad_key(self, metadata: object) -> None:
+        """403 for moderation is the model's refusal, with its reasons; it must not send the user after a new key."""
+        error = wire.error_from_body(403, {"error": {"message": "flagged", "metadata": metadata}})
+        assert (type(error), error.exit_status) == (ModelRejectedError, 1)
+        assert "reasons" not in str(metadata) or str(error) == "HTTP 403: flagged (violence, hate)"
+
+    @pytest.mark.parametrize("metadata", [None, 7, [], {}, {"reasons": None}, {"reasons": []}, {"error_type": ["x"]}])
+    def test_a_403_without_reasons_is_the_key(self, metadata: object) -> None:
+        """Metadata of any other shape changes nothing, and raises nothing."""
+        assert type(wire.error_from_body(403, {"error": {"message": "no", "metadata": metadata}})) is KeyRejectedError
+
+    @pytest.mark.parametrize(
+        "body", [None, 7, [], {}, {"error": None}, {"error": 7}, {"error": {"message": 7}}, "", " \n", "\x1b[2J"]
+    )
+    def test_a_body_that_says_nothing_is_no_message(self, body: Any) -> None:
+        """An error always has a line to show."""
+        assert str(wire.error_from_body(500, body)) == "HTTP 500 without a message"
+
+    def test_what_a_server_says_is_one_clean_short_line(self) -> None:
+        """Escape codes, lines and megabytes of an error never reach the screen, reasons included."""
+        hostile = "\x1b]0;t\x07a\nb\x9b31m\u202e" + "x" * 100_000
+        for body in ({"error": {"message": hostile, "metadata": {"reasons": [hostile]}}}, {"error": hostile}, hostile):
+            said = str(wire.error_from_body(500, body))
+            assert said.startswith("HTTP 500: a b<U+202E>x")
+            assert said.isprintable()
+            assert len(said) <= 220
+
+
+def test_a_whole_body_is_read_like_a_stream() -> None:
+    """A completion in one JSON body, after white space, is text, tool calls, finish reason and figures."""
+    call = {"id": "a", "function": {"name": "fusion", "arguments": "{}"}}
+    body = {"choices": [{"message": {"content": "Yes", "tool_calls": [call]}}], "usage": {"cost": 1}, "model": "m"}
+    completion, _, assembly = assembled(*wire.whole_body_as_event(b" \n" * 500 + json.dumps(body).encode()))
+    assert completion == Completion("Yes", "stop", Usage(cost=1), (ToolCall("a", "fusion", "{}"),), "m")
+    assert assembly.ended
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"null", b"[]", b"{}", b'{"choices": []}', b'{"choices": [7]}', b"[" * 100_000, b"\xff\x1b[31m"]
+)
+def test_a_whole_body_that_is_no_completion_is_a_failure(body: bytes) -> None:
+    """Never an empty success; the line says what came, cleanly, and the hint where to look."""
+    with pytest.raises(ServerFailedError, match=r"not a chat completion: \S") as caught:
+        wire.whole_body_as_event(body)
+    assert str(caught.value).isprintable()
+    assert "base_url" in caught.value.hint
