@@ -207,12 +207,14 @@ class _Child:
         with suppress(ConnectionError):  # it ended already, and stderr says why
             self.process.stdin.write(json.dumps(settings).encode() + b"\n")
             await self.process.stdin.drain()
+        told = None
         try:
-            line = await self.process.stdout.readline()
-            self.endpoint = Endpoint(f"{json.loads(line)['url']}/v1", self.endpoint.api_key)
+            told = json.loads(await self.process.stdout.readline())
+            self.endpoint = Endpoint(f"{told['url']}/v1", self.endpoint.api_key)
         except (ValueError, KeyError, TypeError):
             await self.stop()
-            raise EngineError(f"the embedded engine did not start: {self._reason()}") from None
+            reason = told.get("error") if isinstance(told, dict) else None
+            raise EngineError(f"the embedded engine did not start: {self._reason(reason)}") from None
 
     async def _listen(self) -> None:
         """Keep the last of stderr, and keep the pipe from filling up."""
@@ -225,9 +227,9 @@ class _Child:
         if pending.strip():
             self._said.append(pending.decode("utf-8", "replace"))
 
-    def _reason(self) -> str:
-        """Return the last line as one printable line: it may quote a file that nobody has checked."""
-        last = self._said[-1] if self._said else f"it ended with status {self.process.returncode}"
+    def _reason(self, told: str | None) -> str:
+        """Return what the child told, or its last words, as one printable line: it may quote an unchecked file."""
+        last = told or (self._said[-1] if self._said else f"it ended with status {self.process.returncode}")
         return "".join(char for char in last.strip() if char.isprintable())[:200]
 
     async def stop(self) -> None:

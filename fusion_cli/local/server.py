@@ -26,6 +26,7 @@ def main() -> NoReturn:
     try:
         server = _start(json.loads(line))
     except (ValueError, KeyError, OSError, RuntimeError, ImportError) as error:
+        print(json.dumps({"error": str(error)}), flush=True)  # the engine's own words may still follow on stderr
         print(error, file=sys.stderr, flush=True)
         os._exit(1)
     print(json.dumps({"url": server.listening_address}), flush=True)

@@ -133,22 +133,30 @@ class WireServer:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         tasks: set[asyncio.Task[None]] = set()
+        writers: set[asyncio.StreamWriter] = set()
         connections = 0
 
         def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             nonlocal connections
             connections += 1
+            writers.add(writer)
             task = asyncio.create_task(self._serve(Connection(reader, writer, connections)))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
+            task.add_done_callback(lambda _: writers.discard(writer) if writer.is_closing() else None)
 
         server = await asyncio.start_server(accept, sock=self._listener)
         self._started.set()
         await self._stop.wait()
         server.close()
+        for _ in range(5):  # asyncio takes some turns to hand over what it has accepted already
+            await asyncio.sleep(0)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for writer in writers:  # of connections that came too late to be served
+            writer.transport.abort()
+        await asyncio.sleep(0)
         await server.wait_closed()
 
     async def _serve(self, connection: Connection) -> None:
