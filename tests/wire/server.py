@@ -148,9 +148,9 @@ class WireServer:
         server = await asyncio.start_server(accept, sock=self._listener)
         self._started.set()
         await self._stop.wait()
-        server.close()
-        for _ in range(5):  # asyncio takes some turns to hand over what it has accepted already
+        for _ in range(5):  # asyncio takes some turns to hand over what it has accepted, and loses it once closed
             await asyncio.sleep(0)
+        server.close()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
