@@ -3,6 +3,7 @@
 import json
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -54,6 +55,39 @@ def test_own_model(embedded_model: Path) -> None:
     ended = fusion("analyze", "-p", "local:mine,local:mine", "--json", "Is water wet?", env=own)
     assert len(ended.json()["responses"]) == 2
     assert ended.json()["judge"] == "mine"
+
+
+FOREIGN_SERVER = """
+import sys, xllamacpp
+params = xllamacpp.CommonParams()
+params.model.path, params.hostnames, params.port = sys.argv[1], ["127.0.0.1"], 0
+params.n_parallel, params.n_ctx = 2, 8192
+server = xllamacpp.Server(params)
+print(server.listening_address, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_server_that_is_not_ours(embedded_model: Path) -> None:
+    """An OpenAI-compatible server with nothing of ours in it serves panel, judge and outer model by the config file."""
+    command = [sys.executable, "-c", FOREIGN_SERVER, str(embedded_model)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as server:
+        assert server.stdout
+        assert server.stdin
+        fusion("config", "set", "providers.lab.base_url", f"{server.stdout.readline().strip()}/v1")
+        fusion("config", "set", "max_completion_tokens", "150")
+        arguments = ("-p", "lab:any", "-p", "lab:other", "-m", "lab:any", "--tool-choice", "required", "--json")
+        ended = fusion("ask", *arguments, "Is a tomato a fruit? One sentence.")
+        server.stdin.close()
+        server.terminate()
+    shape = ended.json()
+    assert ended.status == 0
+    assert shape["fused"] is True
+    assert len(shape["result"]["responses"]) == 2
+    assert shape["answer"].strip()
+    assert shape["usage"]["total_tokens"] > 0
 
 
 def _engines(parent: int) -> list[int]:
