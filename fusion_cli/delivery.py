@@ -20,8 +20,8 @@ def announce(plan: Plan, terminal: Terminal) -> None:
     """Say who is going to be asked, and what to think of the embedded models."""
     if any(model.provider == "local" for model in plan.models):
         terminal.note(
-            "The embedded models are small, for trying the tool out. For real answers set OPENROUTER_API_KEY "
-            "(https://openrouter.ai/keys), or add a provider: see fusion config --help"
+            "The embedded models are small and for trying the tool out; for real answers set OPENROUTER_API_KEY "
+            "(a key is at https://openrouter.ai/keys) or add a provider (see the README)."
         )
 
 

@@ -217,7 +217,7 @@ async def _ask_panelist(record: Record, panelist: Panelist, prompt: str) -> None
         return
     record.responses[panelist] = completion.text
     if completion.truncated:
-        record.warn(f"the response of {panelist.label} was cut off by its token limit")
+        record.warn(f"the response of {panelist.label} was cut off by its token limit", shown=True)
     emit(
         events.PanelCompleted(
             panelist.label,

@@ -130,10 +130,11 @@ class Record:
         """Return the responses by letter."""
         return {letter: self.responses[panelist] for letter, panelist in self.letters().items()}
 
-    def warn(self, text: str) -> None:
-        """Tell the user something that does not make the result worse."""
+    def warn(self, text: str, *, shown: bool = False) -> None:
+        """Tell the user something that does not make the result worse; `shown` when another event tells it too."""
         self._warnings.append(text)
-        self.emit(events.Warned(text))
+        if not shown:
+            self.emit(events.Warned(text))
 
     def degrade(self, text: str) -> None:
         """Tell the user what makes the result worse than it was meant to be."""

@@ -138,14 +138,24 @@ class Terminal:
             self.write("\n")
 
     def note(self, text: str) -> None:
-        """Write one line to standard error; `text` must be clean."""
+        """Write one line to standard error, broken between words where a person reads it; `text` must be clean."""
         if self._line_open and self.stdout_is_tty and self.stderr_is_tty:
             self.end_line()
+        if self.stderr_is_tty:
+            text = _wrapped(text)
         try:
             sys.stderr.write(text + "\n")
             sys.stderr.flush()
         except (OSError, ValueError):  # nobody reads the notes; the answer goes on
             return
+
+
+def _wrapped(text: str) -> str:
+    import shutil
+    import textwrap
+
+    width = max(20, shutil.get_terminal_size().columns - 1)
+    return textwrap.fill(text, width, subsequent_indent="        ", break_long_words=False, break_on_hyphens=False)
 
 
 def _write_whole(stream: TextIO, text: str) -> None:
