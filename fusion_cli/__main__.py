@@ -1,15 +1,21 @@
 """The way in. Answers `--version` before anything else is imported."""
 
+import _signal  # type: ignore[import-not-found]  # built in; `signal` itself costs an import of enum
 import os
 import sys
 
 
 def main() -> None:
     """Run `fusion`."""
+    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)  # until `cli.main` listens: no traceback of an import
     if sys.argv[1:] == ["--version"]:
         from fusion_cli import __version__
 
-        os.write(1, f"fusion {__version__}\n".encode())
+        try:
+            os.write(1, f"fusion {__version__}\n".encode())
+        except OSError:
+            os._exit(1)
         os._exit(0)  # there is nothing to tear down, and tearing it down takes as long as all the rest
     import gc
 

@@ -51,15 +51,18 @@ def read_analysis(text: str, labels: Mapping[str, str]) -> Checked:
 
 def _find_object(text: str) -> dict[str, Any]:
     found: list[dict[str, Any]] = []
+    whole: list[dict[str, Any]] = []
     broken = False
     for candidate in (text, _TRAILING_COMMA.sub(r"\1", text)):
         for value in _objects(candidate):
             if value is None:
                 broken = True
                 continue
-            if all(key in value for key in _KEYS):
-                return value
-            found.append(value)
+            (whole if all(key in value for key in _KEYS) else found).append(value)
+        if any(value != whole[0] for value in whole):  # one of them may be quoted from a response
+            raise AnalysisError("judge_schema_mismatch", "there is more than one analysis in the reply")
+        if whole:
+            return whole[0]
     for value in found:
         missing = [key for key in _KEYS if key not in value]
         if len(missing) < len(_KEYS):

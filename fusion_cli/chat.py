@@ -4,6 +4,7 @@ Knows no provider, no HTTP and no prompt: the pipeline speaks this, `api` transl
 """
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -17,6 +18,31 @@ class ModelName(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.provider}:{self.slug}"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the embedded engine serves it; its models know no tools."""
+        return self.provider == "local"
+
+
+class Endpoint(NamedTuple):
+    """Where a model is served.
+
+    Attributes:
+        base_url: Without a slash at its end.
+        api_key: What is sent as bearer; never shown.
+        headers: What else is sent.
+        key_hint: What the user can do about a key that is refused.
+    """
+
+    base_url: str
+    api_key: str | None = None
+    headers: Mapping[str, str] = MappingProxyType({})
+    key_hint: str = ""
+
+    def __repr__(self) -> str:
+        """Say where it is; the key is never shown."""
+        return f"Endpoint({self.base_url!r})"
 
 
 class ToolCall(NamedTuple):

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -11,7 +12,7 @@ import typer
 import typer.main
 
 from fusion_cli import __version__
-from fusion_cli.errors import SIGNALS, ClosedPipeError, FusionError, InterruptError
+from fusion_cli.errors import SIGNALS, ClosedPipeError, FusionError, InterruptError, internal_error
 from fusion_cli.options import Group
 
 COMMANDS = ("ask", "analyze", "judge", "config")
@@ -60,7 +61,7 @@ def root(
     ] = False,
 ) -> None:
     """Ask a panel of language models, let a judge compare them, get one answer."""
-    ctx.obj = Path(config) if config else None
+    ctx.obj = Path(config) if config is not None else None
 
 
 def main() -> NoReturn:
@@ -72,26 +73,35 @@ def main() -> NoReturn:
         status = 0
     except SystemExit as end:  # help, usage errors
         status = end.code if isinstance(end.code, int) else 1
+        if type(sys.stdout).__name__ == "PacifyFlushWrapper":  # Typer's word for a closed pipe
+            status = ClosedPipeError.exit_status
     except ClosedPipeError as error:
         status = error.exit_status
     except FusionError as error:
         status = _tell(error)
+    except OSError as error:
+        status = _tell(FusionError(error.strerror or str(error)))
     except Exception as error:  # noqa: BLE001  # the last line of defence: a traceback is a bug too
-        status = _tell(FusionError(f"internal error: {type(error).__name__}: {error}", hint="Please report this."))
+        status = _tell(internal_error(error))
     _leave(status)
 
 
 def _leave(status: int) -> NoReturn:
     """End at once: there is nothing left to tear down, and Python takes 20 ms to do it."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (OSError, ValueError, AttributeError):  # closed; nobody reads it
-            status = status or ClosedPipeError.exit_status
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        status = status or ClosedPipeError.exit_status
+    except (OSError, ValueError, AttributeError):  # full or closed
+        status = status or FusionError.exit_status
+    with suppress(OSError, ValueError, AttributeError):
+        sys.stderr.flush()
     os._exit(status)
 
 
 def _raise_interrupt(signum: int, _frame: object) -> None:
+    for each in SIGNALS:  # a second signal ends the process, wherever it is by then
+        signal.signal(each, lambda number, _: os._exit(128 + number))
     raise InterruptError(signum)
 
 

@@ -198,7 +198,13 @@ KEYS = (
         '"auto"',
     ),
     Key("strict", "true or false", "whether a degraded run ends with status 3", _fit_bool, "false"),
-    Key("max_completion_tokens", "a whole number from 1", "how long one answer may be", _fit_count, "4000"),
+    Key(
+        "max_completion_tokens",
+        "a whole number from 1",
+        "how long each panelist and the judge may write, in tokens",
+        _fit_count,
+        "4000",
+    ),
     Key("temperature", "a number from 0 to 2", "how freely the panel writes", _fit_temperature, "0.7"),
     Key(
         "local.model",

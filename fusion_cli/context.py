@@ -5,24 +5,25 @@ The only place that knows all walls at once; nothing heavy is imported before it
 
 from __future__ import annotations
 
-import os
-from contextlib import AsyncExitStack, contextmanager
+import signal
+import sys
+from contextlib import AsyncExitStack, contextmanager, suppress
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, TypeVar
 
 from fusion_cli import settings as settings_module
-from fusion_cli.errors import SIGNALS, InterruptError
+from fusion_cli.chat import Endpoint
+from fusion_cli.errors import SIGNALS, DegradedError, InterruptError, UsageError
 from fusion_cli.events import fan_out
 from fusion_cli.planning import Machine
 from fusion_cli.terminal import Terminal
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator
     from pathlib import Path
 
-    from fusion_cli.api.client import Endpoint
     from fusion_cli.chat import ModelClient, ModelName
     from fusion_cli.events import Emit
     from fusion_cli.plan import Plan
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound="Run")
 
 _OPENROUTER_HEADERS = {"X-Title": "fusion"}
+_OPENROUTER_KEYS = " (a key is at https://openrouter.ai/keys)"
 
 
 class Context:
@@ -42,11 +44,16 @@ class Context:
 
     Args:
         config_flag: What the global `--config` named.
+
+    Raises:
+        UsageError: There is no standard output.
     """
 
     def __init__(self, config_flag: Path | None) -> None:
         self._config_flag = config_flag
         self.terminal = Terminal()
+        if sys.stdout is None:
+            raise UsageError("standard output is closed: there is nowhere to put the answer")
 
     @cached_property
     def settings(self) -> Settings:
@@ -71,68 +78,81 @@ class Context:
 
             return memory_is_short()
 
-        return Machine(engine_installed, memory_is_short)
+        def embedded_models() -> list[str]:
+            from fusion_cli.local.weights import WEIGHTS
 
-    def carry_out(self, story: Story[R], plan: Plan, *, show_answer: bool = False) -> R:
-        """Run a story over the network and return its run, with the signal that ended it as its cause.
+            return list(WEIGHTS)
+
+        return Machine(engine_installed, memory_is_short, embedded_models)
+
+    def carry_out(
+        self, story: Story[R], plan: Plan, deliver: Callable[[R, bool], None], *, show_answer: bool = False
+    ) -> None:
+        """Run a story over the network and have its run delivered; what the panel said is kept until that is done.
 
         Args:
             story: `pipeline.ask` and its kind.
             plan: What to do.
+            deliver: Writes the run to its user, and raises if it is no success; told whether the answer was shown.
             show_answer: Whether the answer goes to standard output as it comes.
 
         Raises:
-            FusionError: The run could not be started, or a signal ended it before it was.
+            FusionError: The run could not be started, did not succeed, or was ended by a signal.
         """
-        import asyncio
-
         from fusion_cli.sinks.keeper import Keeper
         from fusion_cli.sinks.plain import PlainSink
 
         plain = PlainSink(self.terminal, show_answer=show_answer)
-        keeper = Keeper(plan.prompt.text(), self.settings.runs_dir)
+        keeper = Keeper(self.settings.runs_dir)
         delivered = False
         try:
-            run = asyncio.run(self._carry_out(story, plan, fan_out([keeper, plain])))
-            delivered = run.cause is None
+            run = _run_to_the_end(self._carry_out(story, plan, fan_out([keeper, plain])))
+            deliver(run, plain.answer_shown)
+            delivered = True
+        except DegradedError:  # everything was written, it was just not good enough
+            delivered = True
+            raise
         finally:
             plain.close()
             if not delivered:
                 self._save(keeper)
-        return run
 
     async def _carry_out(self, story: Story[R], plan: Plan, emit: Emit) -> R:
         import asyncio
 
-        async def work() -> R:
+        finished: list[R] = []
+
+        async def work() -> None:
             from fusion_cli.api.client import ChatClient
 
             async with AsyncExitStack() as stack:
                 endpoints = await self._endpoints(plan, emit, stack)
                 client = await stack.enter_async_context(ChatClient(endpoints, on_first_request=_warm_up))
-                return await story(plan, client, emit)
-            raise AssertionError("the stack swallows nothing")
+                finished.append(await story(plan, client, emit))
 
         task = asyncio.create_task(work())
-        with _cancelling(task) as signals:
+        with self._cancelling(task) as signals:
             try:
-                run = await task
+                await task
             except asyncio.CancelledError:
-                raise InterruptError(signals[0]) from None
+                if not finished:
+                    raise InterruptError(signals[0]) from None
         if signals:
-            run.because(InterruptError(signals[0]))
-        return run
+            finished[0].because(InterruptError(signals[0]))
+        return finished[0]
 
     async def _endpoints(self, plan: Plan, emit: Emit, stack: AsyncExitStack) -> dict[ModelName, Endpoint]:
         """Return where each model is served; the embedded ones are started for that."""
-        from fusion_cli.api.client import Endpoint
-
         endpoints = {}
         for model in plan.models:
             provider = self.settings.providers[model.provider]
-            headers = _OPENROUTER_HEADERS if provider.is_openrouter else {}
-            endpoints[model] = Endpoint(provider.base_url, provider.api_key, headers)
-        local = [model for model in plan.models if self.settings.providers[model.provider].is_local]
+            endpoints[model] = Endpoint(
+                provider.base_url,
+                provider.api_key,
+                _OPENROUTER_HEADERS if provider.is_openrouter else {},
+                f"Set {provider.api_key_env}{_OPENROUTER_KEYS if provider.is_openrouter else ''}.",
+            )
+        local = [model for model in plan.models if model.is_local]
         if local:
             from fusion_cli.local.engine import Engine
 
@@ -140,20 +160,66 @@ class Context:
                 Engine(self.settings.models_dir, emit, own_model=self.settings.local_model)
             )
             for model in local:
-                slots = max(1, sum(panelist.model.provider == model.provider for panelist in plan.panel))
-                started = await engine.serve(model.slug, slots)
-                endpoints[model] = Endpoint(started.base_url, started.api_key)
+                slots = max(1, sum(panelist.model.is_local for panelist in plan.panel))
+                endpoints[model] = await engine.serve(model.slug, slots)
         return endpoints
 
     def _save(self, keeper: Keeper) -> None:
         """Keep what the panel said when the run did not deliver it; say where."""
+        import shlex
+
         try:
             path = keeper.save()
         except OSError as error:
             self.terminal.note(f"warning: the panel's responses could not be kept: {error.strerror}")
             return
         if path:
-            self.terminal.note(f"The panel's responses are kept: fusion judge {path}")
+            self.terminal.note(f"The panel's responses are kept: fusion judge {shlex.quote(str(path))}")
+
+    @contextmanager
+    def _cancelling(self, task: asyncio.Task[None]) -> Iterator[list[int]]:
+        """Have the first signal cancel the task, and a second one end the process; yield the signals that came."""
+        signals: list[int] = []
+
+        def on_signal(signum: int) -> None:
+            if signals:
+                self.terminal.leave_at_once(128 + signum)
+            signals.append(signum)
+            task.cancel()
+
+        loop = task.get_loop()
+        before = {signum: signal.getsignal(signum) for signum in SIGNALS}
+        for signum in SIGNALS:
+            try:
+                loop.add_signal_handler(signum, on_signal, signum)
+            except NotImplementedError:  # Windows
+                signal.signal(signum, lambda number, _: loop.call_soon_threadsafe(on_signal, number))
+        try:
+            yield signals
+        finally:
+            for signum in SIGNALS:
+                with suppress(NotImplementedError):
+                    loop.remove_signal_handler(signum)
+                signal.signal(signum, before[signum])
+
+
+def _run_to_the_end(work: Coroutine[None, None, R]) -> R:
+    """Run `work` in a loop of its own; unlike `asyncio.run`, do not wait for a thread that looks up a name."""
+    import asyncio
+
+    async def end_what_is_left() -> None:
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        await loop.shutdown_asyncgens()
+
+    loop = asyncio.new_event_loop()
+    try:
+        return loop.run_until_complete(work)
+    finally:
+        loop.run_until_complete(end_what_is_left())
+        loop.close()
 
 
 def _warm_up() -> None:
@@ -163,28 +229,3 @@ def _warm_up() -> None:
 
     gc.enable()
     asyncio.get_running_loop().run_in_executor(None, import_module, "fusion_cli.analysis")
-
-
-@contextmanager
-def _cancelling(task: asyncio.Task[R]) -> Iterator[list[int]]:
-    """Have the first signal cancel the task, and a second one end the process; yield the signals that came."""
-    signals: list[int] = []
-
-    def on_signal(signum: int) -> None:
-        if signals:
-            os._exit(128 + signum)
-        signals.append(signum)
-        task.cancel()
-
-    loop = task.get_loop()
-    try:
-        for signum in SIGNALS:
-            loop.add_signal_handler(signum, on_signal, signum)
-    except NotImplementedError:  # Windows: Ctrl-C arrives as an exception instead
-        yield signals
-        return
-    try:
-        yield signals
-    finally:
-        for signum in SIGNALS:
-            loop.remove_signal_handler(signum)

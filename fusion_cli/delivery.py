@@ -5,43 +5,58 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from fusion_cli.errors import DegradedError, FusionError, UsageError
+from fusion_cli.errors import DegradedError, FusionError, UsageError, internal_error
 from fusion_cli.terminal import clean, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from fusion_cli.chat import ModelName
     from fusion_cli.plan import Plan
     from fusion_cli.results import AnalysisRun, Run
     from fusion_cli.terminal import Terminal
 
 
-def announce(plan: Plan, terminal: Terminal) -> None:
-    """Say who is going to be asked, and what to think of the embedded models."""
-    if any(model.provider == "local" for model in plan.models):
+def announce(plan: Plan, terminal: Terminal, *, answers: bool) -> None:
+    """Say who may be asked, and what to think of the embedded models; `answers` when there is an outer model."""
+    if any(model.is_local for model in plan.models):
         terminal.note(
             "The embedded models are small and for trying the tool out; for real answers set OPENROUTER_API_KEY "
             "(a key is at https://openrouter.ai/keys) or add a provider (see the README)."
         )
+    parts = [f"answer {_shown(plan.outer)}"] if answers else []
+    if not answers or plan.tool_choice != "none":
+        parts.insert(0, f"judge {_shown(plan.judge)}")
+    if plan.tool_choice != "none":
+        parts.insert(0, f"panel {', '.join(_shown(panelist.model) for panelist in plan.panel)}")
+    terminal.note(f"plan    {'; '.join(parts)}")
+
+
+def _shown(model: ModelName) -> str:
+    return model.slug if model.provider == "openrouter" else str(model)
 
 
 @contextmanager
-def told_as_json(describe: Callable[[FusionError], Run], terminal: Terminal | None) -> Iterator[None]:
-    """Print a run's object even when it ended before anything was sent; not for usage errors, whose status is 2.
+def told_as_json(describe: Callable[[FusionError], Run], terminal: Terminal, *, wanted: bool) -> Iterator[None]:
+    """Print a run's object even when it ended before there was a run; not for usage errors, whose status is 2.
 
     Args:
         describe: Makes the object from what ended the run.
-        terminal: Where to, or None when nobody asked for JSON.
+        terminal: Where to; nothing is added to what it has written already.
+        wanted: Whether JSON was asked for.
     """
     try:
         yield
-    except FusionError as error:
-        if terminal and not isinstance(error, UsageError):
+    except Exception as bug:
+        error = bug if isinstance(bug, FusionError) else internal_error(bug)
+        if wanted and not terminal.has_written and not isinstance(error, UsageError):
             terminal.write_json(describe(error).model_dump())
-        raise
+        if error is bug:
+            raise
+        raise error from bug
 
 
-def deliver_analysis(run: AnalysisRun, terminal: Terminal, *, as_json: bool, strict: bool | None) -> None:
+def deliver_analysis(run: AnalysisRun, _shown: bool, *, terminal: Terminal, as_json: bool, strict: bool | None) -> None:
     """Print the analysis of `analyze` or `judge`; without one, the responses, and raise.
 
     Raises:

@@ -24,7 +24,12 @@ Knows nothing of terminals or HTTP: `cli.main` prints these, nobody else turns a
 import signal
 from typing import ClassVar
 
-SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+# Those that end a run; one that the parent has us ignore (nohup, a job in the background) stays ignored.
+SIGNALS = [
+    signum
+    for name in ("SIGINT", "SIGTERM", "SIGHUP")
+    if (signum := getattr(signal, name, None)) and signal.getsignal(signum) is not signal.SIG_IGN
+]
 
 
 class FusionError(Exception):
@@ -160,3 +165,8 @@ class ModelUnreachableError(ModelError):
 
 class EmptyCompletionError(ModelError):
     """The model finished without writing any text."""
+
+
+def internal_error(bug: Exception) -> FusionError:
+    """Return what a user is told of a mistake of ours."""
+    return FusionError(f"internal error: {type(bug).__name__}: {bug}", hint="Please report this.")

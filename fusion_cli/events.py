@@ -27,6 +27,7 @@ class WeightsProgress(NamedTuple):
     done: int
     total: int
     source: str
+    licence: str
     type: Literal["engine.weights"] = "engine.weights"
 
 
@@ -50,6 +51,19 @@ class OuterDecided(NamedTuple):
     convene: bool
     forced: bool
     type: Literal["outer.decided"] = "outer.decided"
+
+
+class OuterDiscarded(NamedTuple):
+    """What the outer model wrote in this turn was not its answer: it called a tool."""
+
+    type: Literal["outer.discarded"] = "outer.discarded"
+
+
+class FusionInProgress(NamedTuple):
+    """The panel is convened, with this prompt."""
+
+    prompt: str
+    type: Literal["in_progress"] = "in_progress"
 
 
 class PanelAdded(NamedTuple):
@@ -137,6 +151,8 @@ Event = (
     | EngineStarting
     | OuterDelta
     | OuterDecided
+    | OuterDiscarded
+    | FusionInProgress
     | PanelAdded
     | PanelDelta
     | PanelCompleted

@@ -34,6 +34,7 @@ def read_prompt(argument: str | None, files: Sequence[str], terminal: Terminal) 
     else:
         question = _as_utf8(argument, "the question")
         if piped and piped.strip():
+            terminal.note(f"input   standard input is material: {len(piped):,} characters")
             parts.append(("standard input", piped))
     parts += [(one_line(name), _read_file(name)) for name in files]
     if not question.strip():
@@ -65,9 +66,11 @@ def _read_stdin(terminal: Terminal) -> str:
 
 
 def _stdin_bytes() -> bytes:
+    if sys.stdin is None:
+        raise UsageError("standard input is closed")
     try:
         return sys.stdin.buffer.read(MAX_BYTES + 1)
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError) as error:
         raise UsageError(f"standard input cannot be read: {error}") from error
 
 

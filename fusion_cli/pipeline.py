@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from fusion_cli import events, prompts
-from fusion_cli.chat import ChatRequest, Message, ModelClient, ModelName, ToolCall
+from fusion_cli.chat import ChatRequest, Message, ModelClient, ToolCall
 from fusion_cli.errors import (
     FusionError,
     KeyRejectedError,
@@ -124,6 +124,7 @@ async def consult(record: Record) -> Turn:
             record.emit(events.OuterDecided(convene=False, forced=plan.tool_choice == "none"))
             record.emit(events.AnswerCompleted(completion.text))
             return Turn(messages, text=completion.text)
+        record.emit(events.OuterDiscarded())
         chosen, answers = _sort_calls(completion.tool_calls)
         messages = (*messages, Message("assistant", completion.text, completion.tool_calls), *answers)
         if chosen:
@@ -165,6 +166,8 @@ async def deliberate(record: Record, prompt: str) -> None:
     Raises:
         ModelError: The account or the key gave out in the panel, and would for judge and outer model too.
     """
+    record.prompt = prompt
+    record.emit(events.FusionInProgress(prompt))
     await convene_panel(record, prompt)
     if not record.responses:
         reason, error = _why_all_failed(list(record.failures.values()))
@@ -248,8 +251,8 @@ def _why_all_failed(failures: list[ModelError]) -> tuple[str, ModelError]:
 async def judge(record: Record, prompt: str, missing: int) -> Analysis | None:
     """Have the responses compared; without a usable analysis the run goes on, degraded, and says why.
 
-    The judge reads letters for names. It is asked for JSON by schema, by mode, or by the prompt alone, as far as its
-    server goes along, and asked once more when its reply is no analysis.
+    The judge reads letters for names. It is asked for JSON by schema, else by the prompt alone, at temperature 0 where
+    its server allows one, and asked once more when its reply is no analysis.
     """
     from fusion_cli.analysis import AnalysisError, read_analysis
 
@@ -263,7 +266,7 @@ async def judge(record: Record, prompt: str, missing: int) -> Analysis | None:
         temperature=0.0,
         reasoning=plan.reasoning,
         seed=plan.seed,
-        output_schema=prompts.analysis_schema(list(labels), small_model=plan.judge.provider == "local"),
+        output_schema=prompts.analysis_schema(list(labels), small_model=plan.judge.is_local),
         fusion_depth=1,
     )
     try:
@@ -295,9 +298,10 @@ async def _ask_judge(record: Record, request: ChatRequest) -> tuple[ChatRequest,
         try:
             completion, _ = await record.call("judge", request, lambda delta: None, text_needed=False)
         except ModelRejectedError as error:
-            if request.output_schema is None or error.status_code not in _REFUSED:
+            if error.status_code not in _REFUSED or request.temperature is None:
                 raise
-            request = request._replace(output_schema=None)
+            no_schema = request.output_schema is None
+            request = request._replace(output_schema=None, temperature=None if no_schema else request.temperature)
         else:
             return request, completion.text
 
@@ -338,7 +342,7 @@ async def synthesize(record: Record, turn: Turn, call: ToolCall) -> str:
         record.emit(events.AnswerCompleted(completion.text))
         return completion.text
 
-    if _knows_no_tools(plan.outer):
+    if plan.outer.is_local:
         return await write(as_text)
     try:
         return await write(as_tool)
@@ -347,10 +351,6 @@ async def synthesize(record: Record, turn: Turn, call: ToolCall) -> str:
             raise
         record.warn(f"{plan.outer.slug} refused the tool result ({error}): asked again in plain text")
         return await write(as_text)
-
-
-def _knows_no_tools(model: ModelName) -> bool:
-    return model.provider == "local"
 
 
 def _result_after_its_call(messages: tuple[Message, ...], result: Message) -> tuple[Message, ...]:

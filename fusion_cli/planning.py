@@ -3,7 +3,7 @@
 Owns who is asked by default. Knows nothing of how a plan is carried out.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple, cast, get_args
 
 from fusion_cli.chat import ModelName
@@ -39,12 +39,12 @@ class Choices(NamedTuple):
     tool_choice: str | None = None
 
 
-class Machine:
+class Machine(NamedTuple):
     """What this machine can do, looked up when it matters."""
 
-    def __init__(self, engine_installed: Callable[[], bool], memory_is_short: Callable[[], bool]) -> None:
-        self.engine_installed = engine_installed
-        self.memory_is_short = memory_is_short
+    engine_installed: Callable[[], bool]
+    memory_is_short: Callable[[], bool]
+    embedded_models: Callable[[], Collection[str]]
 
 
 def make_plan(
@@ -56,50 +56,51 @@ def make_plan(
         UsageError: Something that was chosen does not exist or cannot be used so.
         CredentialError: A model that may be called belongs to a provider whose key is not set.
     """
-    if settings.fusion_depth:
-        raise UsageError("this is already running inside a fusion (FUSION_DEPTH is set): it cannot start another one")
-    names = _Names(choices, settings, machine)
-    outer_name = choices.model or settings.model
+    settings = _heeding(choices, settings)
+    outer_name = _first(choices.model, settings.model)
     alias = ALIASES.get((outer_name or "").removeprefix("openrouter:"))
-    if alias and choices.tool_choice == "none":
-        raise UsageError(f"{outer_name} convenes the panel, --tool-choice none forbids it: choose one")
-    explicit = choices.preset or settings.preset
-    preset = _preset(explicit or alias) or _default_preset(names)
-    seats = _seats(choices.panel, settings, preset)
-    panel_models = [names.model(seat.model) for seat in seats]
-
-    by_preset = preset.judge if preset and (explicit or alias or not _named_panel(choices, settings)) else None
-    fallback = by_preset or (preset.judge if preset and _suits(preset, panel_models) else str(panel_models[0]))
-    judge_name = choices.judge or settings.judge
+    if alias and choices.tool_choice not in (None, "required"):
+        raise UsageError(f"{outer_name} convenes the panel, --tool-choice {choices.tool_choice} does not: choose one")
     if alias:
-        outer_name = fallback
+        outer_name = None
+    names = _Names(choices, settings, machine)
+    chosen = _chosen_preset(choices, settings, alias)
+    slugs = _panel_slugs(choices, settings)
+    judge_name = _first(choices.judge, settings.judge)
+    default = None if chosen else _default_preset(names, outer_name, judge_name, *slugs)
+    preset = chosen or default
+    tool_choice = "required" if alias or outer_is_judge else _tool_choice(choices.tool_choice) or settings.tool_choice
+
+    seats = [Seat(slug) for slug in slugs] or list(preset.panel if preset else ())
+    if not seats and tool_choice != "none":
+        names.default_provider()  # no key and no engine is what is wrong, where that is so
+        raise UsageError(
+            "no panel was named, and there is none by default for this provider",
+            hint="Name models with -p, or set one with: fusion config set panel a,b,c",
+        )
+    # A panel of one's own is not judged by a model that nobody named.
+    by_default = default.judge if default and not slugs else seats[0].model if seats else None
+    outer_name = _first(outer_name, chosen.judge if chosen else None, judge_name, by_default)
     if outer_name is None:
-        outer_name = fallback if explicit or not judge_name else judge_name
-    if judge_name is None:
-        judge_name = fallback if explicit else outer_name
-    judge = names.model(judge_name)
+        raise UsageError("no model was named", hint="Name one with -m.")
+    judge = names.model(_first(judge_name, chosen.judge if chosen else None, outer_name) or outer_name)
     outer = judge if outer_is_judge else names.model(outer_name)
-
-    tool_choice = _tool_choice(choices.tool_choice) or settings.tool_choice
-    if alias:
-        tool_choice = "required"
-    elif tool_choice is None:  # the embedded models ignore tools, so they cannot decide
-        tool_choice = "required" if outer.provider == "local" else "auto"
-
-    _refuse_fusion_slugs((outer, judge, *panel_models))
-    labels = label_panel([model.slug for model in panel_models])
+    models = [names.model(seat.model) for seat in seats]
+    for model in (judge, *models):
+        _refuse_fusion(model)
     limit = settings.max_completion_tokens
     plan = Plan(
         prompt=prompt,
         panel=tuple(
             Panelist(label, model, seat.system, settings.temperature, _tokens("panel", model, limit))
-            for label, model, seat in zip(labels, panel_models, seats, strict=True)
+            for label, model, seat in zip(label_panel([model.slug for model in models]), models, seats, strict=True)
         ),
         judge=judge,
         outer=outer,
-        tool_choice=tool_choice,
+        # The embedded models ignore tools, so they cannot decide.
+        tool_choice=tool_choice or ("required" if outer.is_local else "auto"),
         judge_max_completion_tokens=_tokens("judge", judge, limit),
-        answer_max_completion_tokens=LOCAL_MAX_TOKENS["answer"] if outer.provider == "local" else None,
+        answer_max_completion_tokens=LOCAL_MAX_TOKENS["answer"] if outer.is_local else None,
     )
     _demand_access(plan.models, settings, machine)
     return plan
@@ -114,18 +115,34 @@ def make_judge_plan(
         UsageError: The judge does not exist.
         CredentialError: Its provider's key is not set.
     """
+    settings = _heeding(choices, settings)
     names = _Names(choices, settings, machine)
-    name = choices.judge or settings.judge
+    chosen = _chosen_preset(choices, settings, None)
+    name = _first(choices.judge, settings.judge, chosen.judge if chosen else None, settings.model)
     if name is None:
-        preset = _preset(choices.preset or settings.preset) or _default_preset(names)
-        if preset is None:
+        default = _default_preset(names)
+        if default is None:
             raise UsageError("no judge was named", hint="Name one with -j.")
-        name = preset.judge
+        name = default.judge
     judge = names.model(name)
-    _refuse_fusion_slugs((judge,))
+    _refuse_fusion(judge)
     _demand_access({judge}, settings, machine)
     limit = _tokens("judge", judge, settings.max_completion_tokens)
     return Plan(prompt, tuple(panel), judge, judge, "none", judge_max_completion_tokens=limit)
+
+
+def _heeding(choices: Choices, settings: Settings) -> Settings:
+    """Return the settings that count beside the flags: a preset named by flag wins over what the file names."""
+    if settings.fusion_depth:
+        raise UsageError("this is already running inside a fusion (FUSION_DEPTH is set): it cannot start another one")
+    if choices.preset is None:
+        return settings
+    return settings._replace(preset=None, panel=None, judge=None, model=None)
+
+
+def _first(*values: str | None) -> str | None:
+    """Return the first value that was given; an empty one was, and is refused as a model later."""
+    return next((value for value in values if value is not None), None)
 
 
 class _Names:
@@ -142,7 +159,50 @@ class _Names:
     def model(self, name: str) -> ModelName:
         head, colon, _ = name.partition(":")
         default = "" if colon and head in self._settings.providers else self.default_provider()
-        return parse_model(name, self._settings, default)
+        model = parse_model(name, self._settings, default)
+        return self._embedded(model) if model.is_local else model
+
+    def _embedded(self, model: ModelName) -> ModelName:
+        own = self._settings.local_model
+        if own is None:
+            known = self.machine.embedded_models()
+            if model.slug not in known:
+                raise UsageError(f"there is no embedded model {describe(model.slug)}; known are {', '.join(known)}")
+            return model
+        if not own.is_file():
+            source = self._settings.sources.get("local.model", "").removeprefix("environment ")
+            raise ConfigError(f"{'local.model' if source in ('', 'file') else source}: there is no file {own}")
+        return model._replace(slug=own.stem)
+
+
+def _chosen_preset(choices: Choices, settings: Settings, alias: str | None) -> Preset | None:
+    """Return the preset that was named, or that the alias stands for."""
+    name = _first(choices.preset, settings.preset, alias)
+    if name is None or name in PRESETS:
+        return PRESETS[name] if name else None
+    said = "--preset" if choices.preset is not None else f"{settings.config_path}: preset"
+    raise UsageError(f"{said}: expected one of {', '.join(PRESETS)}, found {describe(name)}")
+
+
+def _default_preset(names: _Names, *named: str | None) -> Preset | None:
+    """Return the preset of the provider that the first named model belongs to, else of the default one."""
+    name = _first(*named)
+    try:
+        provider = names.default_provider() if name is None else names.model(name).provider
+    except CredentialError:  # the models to be called may all have been named with their provider
+        return None
+    if provider == "openrouter":
+        return PRESETS["general-high"]
+    if provider == "local":
+        return PRESETS["local-small" if names.machine.memory_is_short() else "local"]
+    return None
+
+
+def _panel_slugs(choices: Choices, settings: Settings) -> list[str]:
+    slugs = [slug.strip() for entry in choices.panel for slug in entry.split(",")] or list(settings.panel or ())
+    if len(slugs) > MAX_PANELISTS:
+        raise UsageError(f"the panel has {len(slugs)} models; it takes 1 to {MAX_PANELISTS}")
+    return slugs
 
 
 def _tool_choice(name: str | None) -> ToolChoice | None:
@@ -154,54 +214,9 @@ def _tool_choice(name: str | None) -> ToolChoice | None:
     raise UsageError(f"--tool-choice: expected auto, required or none; found {describe(name)}")
 
 
-def _preset(name: str | None) -> Preset | None:
-    if name is None:
-        return None
-    if name not in PRESETS:
-        raise UsageError(f"--preset: expected one of {', '.join(PRESETS)}; found {describe(name)}")
-    return PRESETS[name]
-
-
-def _default_preset(names: _Names) -> Preset | None:
-    try:
-        provider = names.default_provider()
-    except CredentialError:  # every model may have been named with its provider
-        return None
-    if provider == "openrouter":
-        return PRESETS["general-high"]
-    if provider == "local":
-        return PRESETS["local-small" if names.machine.memory_is_short() else "local"]
-    return None
-
-
-def _named_panel(choices: Choices, settings: Settings) -> bool:
-    return bool(choices.panel or settings.panel)
-
-
-def _seats(named: Sequence[str], settings: Settings, preset: Preset | None) -> list[Seat]:
-    slugs = [slug.strip() for entry in named for slug in entry.split(",")] or list(settings.panel or ())
-    if len(slugs) > MAX_PANELISTS:
-        raise UsageError(f"the panel has {len(slugs)} models; it takes 1 to {MAX_PANELISTS}")
-    if slugs:
-        return [Seat(slug) for slug in slugs]
-    if preset is None:
-        raise UsageError(
-            "no panel was named, and the default provider has no preset",
-            hint="Name models with -p, or set `panel` with: fusion config set panel a,b,c",
-        )
-    return list(preset.panel)
-
-
-def _suits(preset: Preset, panel: Iterable[ModelName]) -> bool:
-    """Whether a preset's judge is at hand for a panel that was named: the same account, and nothing to fetch."""
-    provider = preset.judge.partition(":")[0]
-    return provider != "local" and any(model.provider == provider for model in panel)
-
-
-def _refuse_fusion_slugs(models: Iterable[ModelName]) -> None:
-    for model in models:
-        if model.slug in ALIASES:
-            raise UsageError(f"{model.slug} cannot be a panelist or the judge: a fusion cannot start another one")
+def _refuse_fusion(model: ModelName) -> None:
+    if model.slug.partition(":")[0] in ALIASES:
+        raise UsageError(f"{model.slug} cannot be a panelist or the judge: a fusion cannot start another one")
 
 
 def _demand_access(models: Iterable[ModelName], settings: Settings, machine: Machine) -> None:
@@ -218,4 +233,4 @@ def _demand_access(models: Iterable[ModelName], settings: Settings, machine: Mac
 
 
 def _tokens(role: str, model: ModelName, limit: int | None) -> int:
-    return limit or (LOCAL_MAX_TOKENS[role] if model.provider == "local" else DEFAULT_MAX_COMPLETION_TOKENS)
+    return limit or (LOCAL_MAX_TOKENS[role] if model.is_local else DEFAULT_MAX_COMPLETION_TOKENS)

@@ -56,6 +56,7 @@ class Record:
         self.responses: dict[Panelist, str] = {}
         self.failures: dict[Panelist, ModelError] = {}
         self.analysis: Analysis | None = None
+        self.prompt: str | None = None
         self.fence = new_fence()
         self.cause: FusionError | None = None
         self._models = models
@@ -142,8 +143,10 @@ class Record:
         self.warn(text)
 
     def fail(self, error: FusionError, failure_reason: str | None = None) -> None:
-        """Note why there is no result, or no panel; the first reason stands."""
+        """Note why there is no result, or no panel; the first reason stands, but for a cancellation."""
         self.cause = error
+        if failure_reason == "cancelled":
+            self._failure_reason = failure_reason
         self._failure_reason = self._failure_reason or failure_reason or _reason(error)
 
     def analysis_failed(self, failure_reason: str, error: str) -> None:
@@ -193,6 +196,7 @@ class Record:
             fused=bool(self.responses),
             model=self.plan.outer.slug,
             result=self.tool_result() if convened else None,
+            prompt=self.prompt,
             **self._common(self.cause if answer is None else None),
         ).because(self.cause if answer is None else None)
 
@@ -231,7 +235,9 @@ def ask_run_without_calls(cause: FusionError) -> AskRun:
     """Return the run of an `ask` that ended before anything was sent."""
     from fusion_cli.results import AskRun
 
-    return AskRun(status="error", answer=None, fused=False, model=None, result=None, **_nothing_sent(cause))
+    return AskRun(
+        status="error", answer=None, fused=False, model=None, result=None, prompt=None, **_nothing_sent(cause)
+    )
 
 
 def analysis_run_without_calls(cause: FusionError) -> AnalysisRun:

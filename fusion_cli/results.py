@@ -166,18 +166,23 @@ class Run(_Shape):
 
 
 class AskRun(Run):
-    """What `fusion ask --json` prints; `model` is null when the run ended before one was settled."""
+    """What `fusion ask --json` prints.
+
+    `model` is null when the run ended before one was settled, `prompt` (what the panel was asked) and `result` when the
+    panel was not convened.
+    """
 
     status: Literal["ok", "error"]
     answer: str | None
     fused: bool
     model: str | None
     result: ToolResult | None
+    prompt: str | None
 
     @model_serializer(mode="wrap")
     def _answer_first(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         shape = serialize(self)
-        return {**{key: shape[key] for key in ("status", "answer", "fused", "model", "result")}, **shape}
+        return {**{key: shape[key] for key in ("status", "answer", "fused", "model", "result", "prompt")}, **shape}
 
 
 class AnalysisRun(Run):

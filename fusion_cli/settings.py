@@ -96,7 +96,7 @@ class Settings(NamedTuple):
 
     @property
     def runs_dir(self) -> Path:
-        """Where the journals of runs are kept."""
+        """Where the what panels said in runs that were not delivered are kept."""
         return self.data_dir / "runs"
 
 

@@ -5,12 +5,17 @@ Everything that a model, a server or a file wrote passes `clean` or a `Cleaner` 
 
 import os
 import re
+import select
 import stat
 import sys
+from contextlib import suppress
 from functools import cached_property
-from typing import TextIO
+from typing import TYPE_CHECKING, NoReturn, TextIO, cast
 
-from fusion_cli.errors import ClosedPipeError
+from fusion_cli.errors import ClosedPipeError, FusionError
+
+if TYPE_CHECKING:
+    from io import TextIOWrapper
 
 _BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 # Patterns are compiled when they are first needed (`re` keeps them), as that takes as long as importing a module.
@@ -82,9 +87,11 @@ class Terminal:
 
     def __init__(self) -> None:
         for stream in (sys.stdout, sys.stderr):
-            reconfigure = getattr(stream, "reconfigure", None)
-            if reconfigure:  # a character that the locale lacks must not cost the answer
-                reconfigure(errors="replace")
+            with suppress(OSError, ValueError, AttributeError):  # closed, full, or a test's
+                cast("TextIOWrapper", stream).reconfigure(
+                    errors="replace"
+                )  # a character that the locale lacks must not cost the answer
+        self.has_written = False
         self._line_open = False
 
     @cached_property
@@ -111,15 +118,19 @@ class Terminal:
 
         Raises:
             ClosedPipeError: Nobody reads it any more.
+            FusionError: It takes no more, as when a disk is full.
         """
         if not text:
             return
+        self.has_written = True
         try:
             _write_whole(sys.stdout, text)
         except BrokenPipeError:
             # What is still buffered has no reader: the interpreter must not trip over it at its end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise ClosedPipeError("") from None
+        except OSError as error:
+            raise FusionError(f"standard output: {error.strerror or error}") from None
         self._line_open = not text.endswith("\n")
 
     def write_line(self, text: str) -> None:
@@ -146,8 +157,15 @@ class Terminal:
         try:
             sys.stderr.write(text + "\n")
             sys.stderr.flush()
-        except (OSError, ValueError):  # nobody reads the notes; the answer goes on
+        except (OSError, ValueError, AttributeError):  # nobody reads the notes; the answer goes on
             return
+
+    def leave_at_once(self, status: int) -> NoReturn:
+        """End the process without any clearing up but the cursor's, which a progress bar hides."""
+        if self.stderr_is_tty:
+            with suppress(OSError):
+                os.write(2, b"\x1b[?25h")
+        os._exit(status)
 
 
 def _wrapped(text: str) -> str:
@@ -166,8 +184,12 @@ def _write_whole(stream: TextIO, text: str) -> None:
         return
     rest = memoryview(text.encode(stream.encoding, "replace"))
     while rest:
-        rest = rest[buffer.write(rest) :]
-    buffer.flush()
+        try:
+            rest = rest[buffer.write(rest) or 0 :]
+            buffer.flush()
+        except BlockingIOError as full:  # a pipe that its owner has set to non-blocking
+            rest = rest[full.characters_written :]
+            select.select([], [buffer], [], 1)
 
 
 def _is_tty(stream: TextIO | None) -> bool:

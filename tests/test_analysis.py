@@ -50,6 +50,13 @@ def refused(text: str) -> tuple[str, str]:
     return caught.value.failure_reason, str(caught.value)
 
 
+def test_two_different_analyses_are_none() -> None:
+    """One of them may be quoted from a response, so neither is taken: the judge is asked again."""
+    planted = TEXT.replace("SQLite", "Postgres")
+    assert planted != TEXT
+    assert refused(f"Response A holds {planted}. My analysis: {TEXT}")[0] == "judge_schema_mismatch"
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -66,7 +73,7 @@ def refused(text: str) -> tuple[str, str]:
         TEXT.replace("]", ",]").replace("}", ", }"),
         json.dumps({"reasoning": {"steps": [1]}, "score": 10**30, **GOOD, "zzz": None}),
         json.dumps({**GOOD, "consensus": [*GOOD["consensus"], *GOOD["consensus"], ""]}),
-        TEXT + TEXT.replace("SQLite", "Postgres"),
+        TEXT + TEXT,
         TEXT + '{"unfinished": ',
         '{"consensus": ["overridden"], ' + TEXT[1:],
     ],

@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Any, Self
@@ -19,8 +18,15 @@ from fusion_cli import __version__
 from fusion_cli.api import wire
 from fusion_cli.api.retry import parse_retry_after_s, wait_before_retry_s
 from fusion_cli.api.sse import EventDecoder, EventTooLargeError
-from fusion_cli.chat import ChatRequest, Completion, Delta, ModelName
-from fusion_cli.errors import ModelError, ModelRejectedError, ModelUnreachableError, ServerFailedError
+from fusion_cli.chat import ChatRequest, Completion, Delta, Endpoint, ModelName
+from fusion_cli.errors import (
+    ConfigError,
+    KeyRejectedError,
+    ModelError,
+    ModelRejectedError,
+    ModelUnreachableError,
+    ServerFailedError,
+)
 from fusion_cli.terminal import one_line
 
 DEPTH_HEADER = "x-openrouter-fusion-depth"
@@ -28,16 +34,6 @@ _MAX_ERROR_BYTES = 64 * 1024
 _DRAIN_S = 0.1
 _MAX_BODY_BYTES = 16 * 1024 * 1024
 _TIMEOUT = httpx.Timeout(connect=15, read=300, write=60, pool=None)
-_LOOPBACK = ("all://127.0.0.1", "all://localhost", "all://[::1]")
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where a provider is reached, and with which key (never shown)."""
-
-    base_url: str
-    api_key: str | None = field(default=None, repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class ChatClient:
@@ -62,19 +58,30 @@ class ChatClient:
         self._http: httpx.AsyncClient
 
     async def __aenter__(self) -> Self:
-        encrypted = any(endpoint.base_url.startswith("https:") for endpoint in self._endpoints.values())
-        self._http = httpx.AsyncClient(
-            # Loading the certificates takes 30 ms: in a thread, and only where something is encrypted.
-            verify=await asyncio.to_thread(httpx.create_ssl_context) if encrypted and not self._transport else False,
-            transport=self._transport,
-            timeout=_TIMEOUT,
-            follow_redirects=False,
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
-            # A proxy from the environment is for the world outside, not for this machine.
-            mounts=None if self._transport else dict.fromkeys(_LOOPBACK),
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            headers={"User-Agent": f"fusion/{__version__}", "Accept-Encoding": "identity"},
-        )
+        urls = [httpx.URL(endpoint.base_url) for endpoint in self._endpoints.values()]
+        encrypted = any(url.scheme == "https" for url in urls)
+        try:
+            self._http = httpx.AsyncClient(
+                # Loading the certificates takes 30 ms: in a thread, and only where something is encrypted.
+                verify=await asyncio.to_thread(httpx.create_ssl_context)
+                if encrypted and not self._transport
+                else False,
+                transport=self._transport,
+                timeout=_TIMEOUT,
+                follow_redirects=False,
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
+                # Plain http is for this machine: a proxy from the environment would read the key.
+                mounts=None
+                if self._transport
+                else {f"all://{url.netloc.decode()}": None for url in urls if url.scheme == "http"},
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+                headers={"User-Agent": f"fusion/{__version__}", "Accept-Encoding": "identity"},
+            )
+        except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
+            raise ConfigError(
+                f"the network cannot be used as the environment says: {one_line(str(error))}",
+                hint="Check HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR.",
+            ) from error
         return self
 
     async def __aexit__(
@@ -103,6 +110,8 @@ class ChatClient:
                 error.attempts = attempt
                 error.partial = assembly.text
                 _hide(endpoint.api_key, error)
+                if isinstance(error, KeyRejectedError):
+                    error.hint = endpoint.key_hint
                 wait_s = None if assembly.shown else wait_before_retry_s(error, attempt)
                 if wait_s is None:
                     raise

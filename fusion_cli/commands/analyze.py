@@ -25,6 +25,8 @@ def analyze(
 
     Example: fusion analyze -f plan.md "Is this migration plan safe?" --json > analysis.json
     """
+    from functools import partial
+
     from fusion_cli import delivery, pipeline
     from fusion_cli.context import Context
     from fusion_cli.inputs import read_prompt
@@ -34,10 +36,10 @@ def analyze(
     context = Context(ctx.obj)
     terminal = context.terminal
     choices = Choices(panel=panel or (), judge=judge, preset=preset, provider=provider)
-    with delivery.told_as_json(analysis_run_without_calls, terminal if json else None):
+    with delivery.told_as_json(analysis_run_without_calls, terminal, wanted=json):
         asked = read_prompt(prompt, file or [], terminal)
         plan = make_plan(choices, context.settings, asked, context.machine, outer_is_judge=True)
-        delivery.announce(plan, terminal)
-        run = context.carry_out(pipeline.analyze, plan)
-    strict = context.settings.strict if strict is None else strict
-    delivery.deliver_analysis(run, terminal, as_json=json, strict=strict)
+        delivery.announce(plan, terminal, answers=False)
+        strict = context.settings.strict if strict is None else strict
+        deliver = partial(delivery.deliver_analysis, terminal=terminal, as_json=json, strict=strict)
+        context.carry_out(pipeline.analyze, plan, deliver)

@@ -44,7 +44,6 @@ def ask(
 
     context = Context(ctx.obj)
     terminal = context.terminal
-    show_answer = terminal.stdout_is_tty and not json
     choices = Choices(
         panel=panel or (),
         judge=judge,
@@ -53,16 +52,19 @@ def ask(
         provider=provider,
         tool_choice=tool_choice,
     )
-    with delivery.told_as_json(ask_run_without_calls, terminal if json else None):
+
+    def deliver(run: AskRun, shown: bool) -> None:
+        if json:
+            terminal.write_json(run.model_dump())
+        elif run.answer is not None and not shown:
+            terminal.write_line(run.answer)
+        terminal.note(whether_the_panel_met(run, plan))
+        delivery.conclude(run, strict=context.settings.strict if strict is None else strict)
+
+    with delivery.told_as_json(ask_run_without_calls, terminal, wanted=json):
         plan = make_plan(choices, context.settings, read_prompt(prompt, file or [], terminal), context.machine)
-        delivery.announce(plan, terminal)
-        run = context.carry_out(pipeline.ask, plan, show_answer=show_answer)
-    if json:
-        terminal.write_json(run.model_dump())
-    elif run.answer is not None and not show_answer:
-        terminal.write_line(run.answer)
-    terminal.note(whether_the_panel_met(run, plan))
-    delivery.conclude(run, strict=context.settings.strict if strict is None else strict)
+        delivery.announce(plan, terminal, answers=True)
+        context.carry_out(pipeline.ask, plan, deliver, show_answer=terminal.stdout_is_tty and not json)
 
 
 def whether_the_panel_met(run: AskRun, plan: Plan) -> str:

@@ -47,11 +47,11 @@ def judge(
     context = Context(ctx.obj)
     terminal = context.terminal
     choices = Choices(judge=judge, preset=preset, provider=provider)
-    with delivery.told_as_json(analysis_run_without_calls, terminal if json else None):
+    with delivery.told_as_json(analysis_run_without_calls, terminal, wanted=json):
         saved = read_responses(read_text(source), source, prompt)
         plan = make_judge_plan(choices, context.settings, Prompt(saved.prompt), list(saved.responses), context.machine)
-        delivery.announce(plan, terminal)
+        delivery.announce(plan, terminal, answers=False)
         story = partial(pipeline.judge_responses, responses=saved.responses, missing=saved.missing)
-        run = context.carry_out(story, plan)
-    strict = context.settings.strict if strict is None else strict
-    delivery.deliver_analysis(run, terminal, as_json=json, strict=strict)
+        strict = context.settings.strict if strict is None else strict
+        deliver = partial(delivery.deliver_analysis, terminal=terminal, as_json=json, strict=strict)
+        context.carry_out(story, plan, deliver)

@@ -14,11 +14,11 @@ import sys
 import threading
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from fusion_cli.chat import Endpoint
 from fusion_cli.errors import ConfigError, EngineError, FusionError, UsageError
 from fusion_cli.events import EngineStarting
 from fusion_cli.local.weights import WEIGHTS, obtain
@@ -36,19 +36,6 @@ NEEDED_BY_DEFAULT = 2400 << 20  # bytes: the 1.5B with three slots takes 1,900 M
 MEMINFO = Path("/proc/meminfo")
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 COMMAND = (sys.executable, "-P", "-m", "fusion_cli.local.server")  # -P: the working directory is not trusted
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """Where a running engine answers.
-
-    Attributes:
-        base_url: `http://127.0.0.1:PORT/v1`.
-        api_key: The key it demands; made for this process and never shown.
-    """
-
-    base_url: str
-    api_key: str = field(repr=False)
 
 
 def installed() -> bool:

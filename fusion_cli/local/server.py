@@ -1,8 +1,8 @@
 """The child process that runs the engine: one model, one port on 127.0.0.1, gone when its stdin closes.
 
 Run as `python -m fusion_cli.local.server`. Reads one line of JSON from stdin (`model`, `slots`, `context`,
-`api_key`), prints one line of JSON on stdout (`url`) once it can answer, and says on stderr's last line why it
-could not. Knows nothing of prompts, weights or their names; imports nothing else of this program.
+`api_key`) and prints one line of JSON on stdout: `url` once it can answer, `error` when it cannot. Knows nothing of
+prompts, weights or their names; imports nothing else of this program.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ def main() -> NoReturn:
         server = _start(json.loads(line))
     except (ValueError, KeyError, OSError, RuntimeError, ImportError) as error:
         print(json.dumps({"error": str(error)}), flush=True)  # the engine's own words may still follow on stderr
-        print(error, file=sys.stderr, flush=True)
         os._exit(1)
     print(json.dumps({"url": server.listening_address}), flush=True)
     os.dup2(2, 1)  # the protocol on stdout is over

@@ -185,7 +185,7 @@ def _fetch(
                 failures.append(f"{source.label}: {error}")
             else:
                 part.replace(path)
-                emit(WeightsProgress(weights.name, weights.size, weights.size, source.label))
+                emit(WeightsProgress(weights.name, weights.size, weights.size, source.label, weights.licence))
                 return
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -241,9 +241,9 @@ def _watched(weights: Weights, source: Source, emit: Emit, check: Callable[[], N
             written += len(chunk)
             done = min(written + source.pending, weights.size - 1)  # the last byte counts once the hash is right
             if done > 0 and not announced:
-                emit(WeightsProgress(weights.name, 0, weights.size, source.label))
+                emit(WeightsProgress(weights.name, 0, weights.size, source.label, weights.licence))
                 announced = True
             if done > told and time.monotonic() - told_at >= PROGRESS_S:
-                emit(WeightsProgress(weights.name, done, weights.size, source.label))
+                emit(WeightsProgress(weights.name, done, weights.size, source.label, weights.licence))
                 told, told_at = done, time.monotonic()
             yield chunk

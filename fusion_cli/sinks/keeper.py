@@ -15,17 +15,18 @@ class Keeper:
     """Collect responses and analysis of one run.
 
     Args:
-        prompt: What the panel was asked.
         folder: Where the file goes, made when it is needed.
     """
 
-    def __init__(self, prompt: str, folder: Path) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._kept: dict[str, Any] = {"prompt": prompt, "responses": [], "failed_models": []}
+        self._kept: dict[str, Any] = {"prompt": "", "responses": [], "failed_models": []}
 
     def __call__(self, event: events.Event) -> None:
         """Take note of one event."""
         match event:
+            case events.FusionInProgress(prompt):
+                self._kept["prompt"] = prompt
             case events.PanelCompleted(label, model, content):
                 self._kept["responses"].append({"model": model, "label": label, "content": content})
             case events.PanelFailed(label, model, error, _, partial):

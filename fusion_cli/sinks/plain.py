@@ -25,6 +25,9 @@ class PlainSink:
     Args:
         terminal: Where to.
         show_answer: Whether the answer is shown while it is written.
+
+    Attributes:
+        answer_shown: Whether all of the answer has been.
     """
 
     def __init__(self, terminal: Terminal, *, show_answer: bool) -> None:
@@ -33,6 +36,8 @@ class PlainSink:
         self._cleaner = Cleaner()
         self._held = ""
         self._shown = False
+        self.answer_shown = False
+        self._refused = False
         self._bar: Progress | None = None
 
     def __call__(self, event: events.Event) -> None:
@@ -49,14 +54,18 @@ class PlainSink:
                 self._held = ""
                 self._show_cleaned(self._cleaner.end())
                 self._terminal.end_line()
-            case events.OuterDecided(convene=True):
+                self.answer_shown = self._show_answer
+            case events.OuterDiscarded():
                 self._held = ""
                 self._cleaner = Cleaner()
                 self._terminal.end_line()
             case events.PanelCompleted(label, _, _, duration_s, usage, truncated):
                 cut = ", cut off" if truncated else ""
                 self._note("panel", label, f"answered in {duration_s:.1f} s{_tokens(usage)}{cut}")
-            case events.PanelFailed(label, _, error, _, _, duration_s):
+            case events.PanelFailed(status_code=401) if self._refused:
+                return  # the same key, refused to the next one
+            case events.PanelFailed(label, _, error, status_code, _, duration_s):
+                self._refused = status_code == 401
                 self._note("panel", label, f"failed after {duration_s:.1f} s: {one_line(error)}")
             case events.AnalysisInProgress(model, responses):
                 self._note("judge", model, f"reads {_count(responses, 'response')}")
@@ -104,7 +113,7 @@ class PlainSink:
         if event.done == 0:
             size = f"{event.total / 1e6:,.0f} MB"
             self._terminal.note(
-                f"engine  fetching {one_line(event.name)}, {size}, Apache-2.0, from {one_line(event.source)}"
+                f"engine  fetching {one_line(event.name)}, {size}, {event.licence}, from {one_line(event.source)}"
             )
         if not self._terminal.stderr_is_tty:
             return

@@ -36,8 +36,8 @@ async def with_httpx(url: str) -> dict[str, Any]:
 
 async def with_fusion(url: str) -> dict[str, Any]:
     """Read the stream with fusion's own client, deltas included."""
-    from fusion_cli.api.client import ChatClient, Endpoint
-    from fusion_cli.chat import ChatRequest, Delta, Message, ModelName
+    from fusion_cli.api.client import ChatClient
+    from fusion_cli.chat import ChatRequest, Delta, Endpoint, Message, ModelName
 
     model = ModelName("bench", MODEL)
     request = ChatRequest(model, (Message("user", "Go."),))

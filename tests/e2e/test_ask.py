@@ -75,6 +75,7 @@ def test_json_has_exactly_its_keys() -> None:
         "fused",
         "model",
         "result",
+        "prompt",
         "failure_reason",
         "error",
         "degraded",
@@ -223,7 +224,8 @@ def test_signal_ends_the_run_and_keeps_what_was_answered(signum: int, status: in
         server.script("anthropic/claude-opus-4.8", Reply("x", fault=Fault("stall", after=0)))
         process = start("ask", *MODELS, "--tool-choice", "required", "--json", "x", server=server)
         assert process.stderr
-        assert b"answered in" in process.stderr.readline()
+        while b"answered in" not in process.stderr.readline():
+            pass
         process.send_signal(signum)
         stdout, stderr = process.communicate(timeout=5)
         closed = server.wait_for(lambda requests: any(request.client_closed for request in requests), timeout_s=5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -13,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from fusion_cli.chat import Endpoint
 from fusion_cli.errors import ConfigError, EngineError, UsageError
 from fusion_cli.events import EngineStarting, Event, Warned
-from fusion_cli.local.engine import CONTEXT, Endpoint, Engine, installed, memory_is_short
+from fusion_cli.local.engine import CONTEXT, Engine, installed, memory_is_short
 from fusion_cli.local.lock import held
 from tests.local.processes import children, lives, wait_for
 
@@ -115,14 +117,14 @@ def test_unusable_model_is_one_line(tmp_path: Path, content: bytes, reason: str)
 
 @pytest.mark.parametrize("line", [b"no json\n", b"{}\n"])
 def test_server_without_orders_ends(line: bytes) -> None:
-    """The child alone, fed nonsense, ends with status 1 and a word on stderr instead of waiting."""
+    """The child alone, fed nonsense, ends with status 1 and a word about it instead of waiting."""
     command = [sys.executable, "-P", "-m", "fusion_cli.local.server"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as server:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
         assert server.stdin is not None
-        assert server.stderr is not None
+        assert server.stdout is not None
         server.stdin.write(line)
         server.stdin.flush()
-        assert server.stderr.read() != b""
+        assert json.loads(server.stdout.read())["error"]
         assert server.wait(timeout=10) == 1
 
 

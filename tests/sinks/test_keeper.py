@@ -23,13 +23,14 @@ def completed(label: str, model: str, content: str) -> events.PanelCompleted:
 
 def keeper(folder: Path, *happened: Event) -> Keeper:
     """Return a keeper to which these things have happened."""
-    kept = Keeper("Which DB?", folder)
+    kept = Keeper(folder)
     for event in happened:
         kept(event)
     return kept
 
 
 PANEL = (
+    events.FusionInProgress("Which DB?"),
     events.PanelAdded("x/y#1", "x/y"),
     completed("x/y#1", "x/y", "one"),
     completed("x/y#2", "x/y", ODD),
@@ -85,7 +86,7 @@ def test_two_runs_do_not_overwrite_each_other(tmp_path: Path) -> None:
 
 def test_nothing_is_written_for_nothing(tmp_path: Path) -> None:
     """A run without a response leaves neither file nor folder."""
-    assert keeper(tmp_path / "runs", PANEL[0], PANEL[3]).save() is None
+    assert keeper(tmp_path / "runs", PANEL[0], PANEL[1], PANEL[4]).save() is None
     assert list(tmp_path.iterdir()) == []
 
 

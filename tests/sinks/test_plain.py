@@ -12,7 +12,7 @@ from fusion_cli.sinks.plain import PlainSink
 from fusion_cli.terminal import Terminal
 
 ATTACK = "\x1b[31mred\x1b]0;title\x07\x9b2J\u202e\nnext\r\x08"
-CONVENED = events.OuterDecided(convene=True, forced=False)
+CONVENED = events.OuterDiscarded()
 ANSWERED = events.OuterDecided(convene=False, forced=False)
 
 
@@ -168,8 +168,8 @@ class TestNotes:
             events.AnalysisInProgress(ATTACK, 2),
             events.Warned(ATTACK),
             events.EngineStarting(ATTACK),
-            events.WeightsProgress(ATTACK, 0, 1_000_000, "index"),
-            events.WeightsProgress("qwen", 0, 1_000_000, ATTACK),
+            events.WeightsProgress(ATTACK, 0, 1_000_000, "index", "MIT"),
+            events.WeightsProgress("qwen", 0, 1_000_000, ATTACK, "MIT"),
         ],
         ids=lambda event: type(event).__name__,
     )
@@ -185,5 +185,7 @@ class TestNotes:
 
     def test_a_download_off_a_terminal_is_told_once(self) -> None:
         """In a log there is one line for it, and no bar."""
-        progress = [events.WeightsProgress("qwen", done, 400_000_000, "the index") for done in (0, 1, 400_000_000)]
+        progress = [
+            events.WeightsProgress("qwen", done, 400_000_000, "the index", "Apache-2.0") for done in (0, 1, 400_000_000)
+        ]
         assert shown(*progress).notes == ["engine  fetching qwen, 400 MB, Apache-2.0, from the index"]

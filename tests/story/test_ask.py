@@ -49,6 +49,7 @@ def test_required_convenes_the_panel_without_a_first_turn() -> None:
     assert [role for role, _ in models.asked] == ["panel", "panel", "judge", "outer"]
     assert seen.types() == [
         "outer.decided",
+        "in_progress",
         "panel.added",
         "panel.added",
         "panel.completed",

@@ -91,7 +91,7 @@ class Connection:
                 await asyncio.sleep(0)  # a chance for the watcher, and for the other connections
                 if step == "stall":
                     await self._gone.wait()
-                elif isinstance(step, float):
+                elif isinstance(step, int | float):
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._gone.wait(), step)
                 if self._gone.is_set():

@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from fusion_cli.api import wire
-from fusion_cli.api.client import ChatClient, Endpoint
-from fusion_cli.chat import ChatRequest, Completion, Delta, Message, ModelName, Usage
+from fusion_cli.api.client import ChatClient
+from fusion_cli.chat import ChatRequest, Completion, Delta, Endpoint, Message, ModelName, Usage
 from fusion_cli.errors import (
     KeyRejectedError,
     ModelError,
