@@ -1,14 +1,11 @@
 """The way in. Answers `--version` before anything else is imported."""
 
-import _signal  # type: ignore[import-not-found]  # built in; `signal` itself costs an import of enum
 import os
 import sys
 
 
 def main() -> None:
     """Run `fusion`."""
-    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
-        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)  # until `cli.main` listens: no traceback of an import
     if sys.argv[1:] == ["--version"]:
         from fusion_cli import __version__
 
@@ -17,8 +14,11 @@ def main() -> None:
         except OSError:
             os._exit(1)
         os._exit(0)  # there is nothing to tear down, and tearing it down takes as long as all the rest
+    import _signal  # type: ignore[import-not-found]  # built in; `signal` itself costs an import of enum
     import gc
 
+    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)  # until `cli.main` listens: no traceback of an import
     gc.disable()  # a start makes objects and no garbage; `context` puts it on again
     from fusion_cli.cli import main as run
 
