@@ -4,7 +4,6 @@ Knows no provider, no HTTP and no prompt: the pipeline speaks this, `api` transl
 """
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -37,7 +36,7 @@ class Endpoint(NamedTuple):
 
     base_url: str
     api_key: str | None = None
-    headers: Mapping[str, str] = MappingProxyType({})
+    headers: tuple[tuple[str, str], ...] = ()
     key_hint: str = ""
 
     def __repr__(self) -> str:

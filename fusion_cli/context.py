@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound="Run")
 
-_OPENROUTER_HEADERS = {"X-Title": "fusion"}
+_OPENROUTER_HEADERS = (("X-Title", "fusion"),)
 _OPENROUTER_KEYS = " (a key is at https://openrouter.ai/keys)"
 
 
@@ -149,7 +149,7 @@ class Context:
             endpoints[model] = Endpoint(
                 provider.base_url,
                 provider.api_key,
-                _OPENROUTER_HEADERS if provider.is_openrouter else {},
+                _OPENROUTER_HEADERS if provider.is_openrouter else (),
                 f"Set {provider.api_key_env}{_OPENROUTER_KEYS if provider.is_openrouter else ''}.",
             )
         local = [model for model in plan.models if model.is_local]

@@ -67,8 +67,8 @@ _PLAIN_ANSWER = """\
 then give the reasons: rely on what the respondents agree on, weigh what they dispute, use what only one of them saw \
 where it holds up. Write two short paragraphs, about 120 words in all. Do not mention the respondents."""
 
-_SMALL_LIST_CAP = {"consensus": 3, "contradictions": 1, "partial_coverage": 2, "unique_insights": 2, "blind_spots": 2}
-_SMALL_TEXT_CAP = 300  # wide, as it cuts in mid-sentence; all lists full still fit the judge's token limit
+_SMALL_LIST_CAP = {"consensus": 2, "contradictions": 1, "partial_coverage": 1, "unique_insights": 2, "blind_spots": 1}
+_SMALL_TEXT_CAP = 240  # wide, as it cuts in mid-sentence; all lists full still fit the judge's token limit
 
 
 def new_fence() -> str:

@@ -46,7 +46,7 @@ def fusion(
     """Run the command to its end; without `stdin`, standard input is empty."""
     given: dict[str, Any] = {"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}
     done = subprocess.run(
-        [FUSION, *arguments], env=environment(server, env), capture_output=True, timeout=60, check=False, **given
+        [FUSION, *arguments], env=environment(server, env), capture_output=True, timeout=240, check=False, **given
     )
     ended = Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
     assert "Traceback" not in ended.stderr

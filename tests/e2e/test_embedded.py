@@ -50,11 +50,11 @@ def test_interrupted_run_leaves_no_engine() -> None:
 
 
 def test_own_model(embedded_model: Path) -> None:
-    """The user's own GGUF file serves every local name."""
+    """The user's own GGUF file serves every local name, and the record says so."""
     own = {"FUSION_LOCAL_MODEL": str(embedded_model)}
-    ended = fusion("analyze", "-p", "local:mine,local:mine", "--json", "Is water wet?", env=own)
+    ended = fusion("analyze", "-p", "local:any,local:other", "--json", "Is water wet?", env=own)
     assert len(ended.json()["responses"]) == 2
-    assert ended.json()["judge"] == "mine"
+    assert ended.json()["judge"] == embedded_model.stem
 
 
 FOREIGN_SERVER = """

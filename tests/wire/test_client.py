@@ -308,7 +308,7 @@ class TestSecrets:
         with WireServer() as one, WireServer() as two:
             one.script(MODEL.slug, Reply("one"))
             two.script(OTHER.slug, Reply("two"))
-            endpoints = {MODEL: Endpoint(one.url, KEY, {"X-Title": "fusion"}), OTHER: Endpoint(two.url)}
+            endpoints = {MODEL: Endpoint(one.url, KEY, (("X-Title", "fusion"),)), OTHER: Endpoint(two.url)}
 
             async def both() -> None:
                 async with ChatClient(endpoints) as client:
