@@ -25,7 +25,7 @@ from fusion_cli.settings import Settings, parse_model, resolve_provider
 ALIASES = {"openrouter/fusion": "general-high", "openrouter/fusion-flash": "general-fast"}
 
 # Small models do not know when to stop; these are chosen so that a run takes about a minute on two cores.
-LOCAL_MAX_TOKENS = {"panel": 200, "judge": 800, "answer": 300}
+LOCAL_MAX_TOKENS = {"panel": 160, "judge": 800, "answer": 300}
 
 
 class Choices(NamedTuple):

@@ -24,7 +24,7 @@ _BUDGET_PANEL = (
     Seat("openrouter:~moonshotai/kimi-latest"),
 )
 
-_BRIEF = "Write one paragraph of at most 100 words, without lists or headings."
+_BRIEF = "Write one paragraph of at most 80 words, without lists or headings."
 
 
 def _local(model: str) -> tuple[Seat, ...]:

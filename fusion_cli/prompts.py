@@ -63,9 +63,9 @@ least two stances.
 "model" and "models" hold respondents' letters: {letters}. A list may be empty. Be specific and brief."""
 
 _PLAIN_ANSWER = """\
-{analysis}Now write the final answer to the prompt, for the user who asked it. Take a position in the first sentence, \
-then give the reasons: rely on what the respondents agree on, weigh what they dispute, use what only one of them saw \
-where it holds up. Write two short paragraphs, about 120 words in all. Do not mention the respondents."""
+{analysis}Now answer the prompt yourself, for the user who asked it, with the points above that hold up. Take a \
+position in the first sentence, then give the reasons that decide it and say when it would be otherwise. Two short \
+paragraphs, about 120 words in all. Do not speak of respondents or of an analysis."""
 
 _SMALL_LIST_CAP = {"consensus": 2, "contradictions": 1, "partial_coverage": 1, "unique_insights": 2, "blind_spots": 1}
 _SMALL_TEXT_CAP = 240  # wide, as it cuts in mid-sentence; all lists full still fit the judge's token limit
@@ -188,12 +188,18 @@ def analysis_schema(letters: Sequence[str], *, small_model: bool) -> OutputSchem
 
 
 def _analysis_text(analysis: Mapping[str, Any]) -> str:
-    lines = [f"Agreed: {point}" for point in analysis["consensus"]]
-    lines += [
-        f"Disputed: {row['topic']} ({' / '.join(stance['stance'] for stance in row['stances'])})"
-        for row in analysis["contradictions"]
-    ]
-    lines += [f"Said by some: {row['point']}" for row in analysis["partial_coverage"]]
-    lines += [f"Said by one: {row['insight']}" for row in analysis["unique_insights"]]
-    lines += [f"Not considered: {point}" for point in analysis["blind_spots"]]
-    return "\n".join(lines)
+    sections = {
+        "What they agree on": analysis["consensus"],
+        "What they dispute": [
+            f"{row['topic']}: {' / '.join(stance['stance'] for stance in row['stances'])}"
+            for row in analysis["contradictions"]
+        ],
+        "What only some say": [
+            *(row["point"] for row in analysis["partial_coverage"]),
+            *(row["insight"] for row in analysis["unique_insights"]),
+        ],
+        "What nobody considered": analysis["blind_spots"],
+    }
+    return "\n".join(
+        line for title, points in sections.items() if points for line in (f"{title}:", *(f"- {it}" for it in points))
+    )
