@@ -28,7 +28,9 @@ def announce(plan: Plan, terminal: Terminal, *, answers: bool) -> None:
     if not answers or plan.tool_choice != "none":
         parts.insert(0, f"judge {_shown(plan.judge)}")
     if plan.tool_choice != "none":
-        parts.insert(0, f"panel {', '.join(_shown(panelist.model) for panelist in plan.panel)}")
+        seats = [_shown(panelist.model) for panelist in plan.panel]
+        times = {name: f"{seats.count(name)} x " if seats.count(name) > 1 else "" for name in seats}
+        parts.insert(0, f"panel {', '.join(count + name for name, count in times.items())}")
     terminal.note(f"plan    {'; '.join(parts)}")
 
 

@@ -26,6 +26,7 @@ def test_run_without_a_key() -> None:
     assert shape["usage"]["cost"] is None
     assert shape["usage"]["total_tokens"] > 0
     assert "The embedded models are small" in ended.stderr
+    assert "plan    panel 3 x local:qwen2.5-coder-0.5b; judge" in ended.stderr
     assert "The panel met: 3 of 3 answered." in ended.stderr
 
 
