@@ -104,6 +104,33 @@ ToolChoice = Annotated[
         autocompletion=lambda: ["auto", "required", "none"],
     ),
 ]
+MaxCompletionTokens = Annotated[
+    str | None,
+    typer.Option(
+        "--max-completion-tokens",
+        metavar="N",
+        help="Output tokens of each panelist and of the judge, reasoning included.",
+    ),
+]
+Temperature = Annotated[
+    str | None, typer.Option("--temperature", metavar="T", help="0 to 2, for the panel only: the judge is always at 0.")
+]
+ReasoningEffort = Annotated[
+    str | None,
+    typer.Option(
+        "--reasoning-effort",
+        metavar="EFFORT",
+        help="How much panel and judge think: max, xhigh, high, medium, low, minimal, none.",
+        autocompletion=lambda: ["max", "xhigh", "high", "medium", "low", "minimal", "none"],
+    ),
+]
+ReasoningMaxTokens = Annotated[
+    str | None,
+    typer.Option("--reasoning-max-tokens", metavar="N", help="The same in tokens, for models that count them."),
+]
+Seed = Annotated[
+    str | None, typer.Option("--seed", metavar="N", help="Sent to every model, for answers that can be had again.")
+]
 Strict = Annotated[
     bool | None,
     typer.Option("--strict/--no-strict", help="Exit with status 3 when the run is degraded."),

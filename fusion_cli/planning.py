@@ -6,7 +6,7 @@ Owns who is asked by default. Knows nothing of how a plan is carried out.
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple, cast, get_args
 
-from fusion_cli.chat import ModelName
+from fusion_cli.chat import ModelName, Reasoning
 from fusion_cli.config_file import describe
 from fusion_cli.errors import ConfigError, CredentialError, UsageError
 from fusion_cli.plan import (
@@ -24,6 +24,8 @@ from fusion_cli.settings import Settings, parse_model, resolve_provider
 # The alias convenes the panel at once, with the preset's judge as outer model (specification, section 1).
 ALIASES = {"openrouter/fusion": "general-high", "openrouter/fusion-flash": "general-fast"}
 
+EFFORTS = ("max", "xhigh", "high", "medium", "low", "minimal", "none")
+
 # Small models do not know when to stop; these are chosen so that a run takes about a minute on two cores.
 LOCAL_MAX_TOKENS = {"panel": 160, "judge": 800, "answer": 300}
 
@@ -37,6 +39,11 @@ class Choices(NamedTuple):
     preset: str | None = None
     provider: str | None = None
     tool_choice: str | None = None
+    max_completion_tokens: str | None = None
+    temperature: str | None = None
+    reasoning_effort: str | None = None
+    reasoning_max_tokens: str | None = None
+    seed: str | None = None
 
 
 class Machine(NamedTuple):
@@ -88,11 +95,13 @@ def make_plan(
     models = [names.model(seat.model) for seat in seats]
     for model in (judge, *models):
         _refuse_fusion(model)
-    limit = settings.max_completion_tokens
+    limit = _whole("--max-completion-tokens", choices.max_completion_tokens) or settings.max_completion_tokens
+    temperature = _temperature(choices.temperature)
+    temperature = settings.temperature if temperature is None else temperature
     plan = Plan(
         prompt=prompt,
         panel=tuple(
-            Panelist(label, model, seat.system, settings.temperature, _tokens("panel", model, limit))
+            Panelist(label, model, seat.system, temperature, _tokens("panel", model, limit))
             for label, model, seat in zip(label_panel([model.slug for model in models]), models, seats, strict=True)
         ),
         judge=judge,
@@ -101,6 +110,8 @@ def make_plan(
         tool_choice=tool_choice or ("required" if outer.is_local else "auto"),
         judge_max_completion_tokens=_tokens("judge", judge, limit),
         answer_max_completion_tokens=LOCAL_MAX_TOKENS["answer"] if outer.is_local else None,
+        reasoning=_reasoning(choices),
+        seed=_whole("--seed", choices.seed, least=0),
     )
     _demand_access(plan.models, settings, machine)
     return plan
@@ -127,8 +138,17 @@ def make_judge_plan(
     judge = names.model(name)
     _refuse_fusion(judge)
     _demand_access({judge}, settings, machine)
-    limit = _tokens("judge", judge, settings.max_completion_tokens)
-    return Plan(prompt, tuple(panel), judge, judge, "none", judge_max_completion_tokens=limit)
+    limit = _whole("--max-completion-tokens", choices.max_completion_tokens) or settings.max_completion_tokens
+    return Plan(
+        prompt,
+        tuple(panel),
+        judge,
+        judge,
+        "none",
+        judge_max_completion_tokens=_tokens("judge", judge, limit),
+        reasoning=_reasoning(choices),
+        seed=_whole("--seed", choices.seed, least=0),
+    )
 
 
 def _heeding(choices: Choices, settings: Settings) -> Settings:
@@ -173,6 +193,39 @@ class _Names:
             source = self._settings.sources.get("local.model", "").removeprefix("environment ")
             raise ConfigError(f"{'local.model' if source in ('', 'file') else source}: there is no file {own}")
         return model._replace(slug=own.stem)
+
+
+def _whole(option: str, text: str | None, *, least: int = 1, most: int = 2**53) -> int | None:
+    if text is None:
+        return None
+    digits = text.strip()
+    if not (digits.isascii() and digits.isdecimal() and len(digits) <= 16 and least <= int(digits) <= most):
+        raise UsageError(f"{option}: expected a whole number from {least}, found {describe(text)}")
+    return int(digits)
+
+
+def _temperature(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 2:  # which refuses nan, too
+        raise UsageError(f"--temperature: expected a number from 0 to 2, found {describe(text)}")
+    return value
+
+
+def _reasoning(choices: Choices) -> Reasoning | None:
+    effort = choices.reasoning_effort
+    tokens = _whole("--reasoning-max-tokens", choices.reasoning_max_tokens)
+    if effort is None and tokens is None:
+        return None
+    if effort is not None and tokens is not None:
+        raise UsageError("--reasoning-effort and --reasoning-max-tokens say the same thing in two ways: choose one")
+    if effort is not None and effort not in EFFORTS:
+        raise UsageError(f"--reasoning-effort: expected one of {', '.join(EFFORTS)}, found {describe(effort)}")
+    return Reasoning(effort, tokens)
 
 
 def _chosen_preset(choices: Choices, settings: Settings, alias: str | None) -> Preset | None:

@@ -150,3 +150,33 @@ def test_depth_stops_judge_too() -> None:
     """Inside a fusion no judge is called either."""
     with pytest.raises(UsageError, match="already running inside a fusion"):
         make_judge_plan(Choices(), settings(fusion_depth=1), Prompt("q"), [], machine())
+
+
+@pytest.mark.parametrize(
+    ("choices", "said"),
+    [
+        (Choices(max_completion_tokens="0"), "--max-completion-tokens: expected a whole number from 1"),
+        (Choices(max_completion_tokens="1e3"), "--max-completion-tokens"),
+        (Choices(temperature="2.1"), "--temperature: expected a number from 0 to 2"),
+        (Choices(temperature="nan"), "--temperature"),
+        (Choices(reasoning_effort="much"), "--reasoning-effort: expected one of max, xhigh"),
+        (Choices(reasoning_max_tokens="-1"), "--reasoning-max-tokens"),
+        (Choices(reasoning_effort="low", reasoning_max_tokens="5"), "choose one"),
+        (Choices(seed="-1"), "--seed: expected a whole number from 0"),
+        (Choices(seed="9" * 40), "--seed"),
+    ],
+)
+def test_parameter_out_of_range(choices: Choices, said: str) -> None:
+    """What is out of range is refused with the range, before anything is sent."""
+    with pytest.raises(UsageError, match=said):
+        planned(choices)
+
+
+def test_parameters_reach_the_plan() -> None:
+    """Flags win over the config file; temperature is the panel's, the limit is the panel's and the judge's."""
+    given = Choices(max_completion_tokens="50", temperature="0", reasoning_effort="low", seed="0")
+    plan = planned(given, settings(max_completion_tokens=9, temperature=1.5))
+    assert {(seat.max_completion_tokens, seat.temperature) for seat in plan.panel} == {(50, 0.0)}
+    assert (plan.judge_max_completion_tokens, plan.answer_max_completion_tokens, plan.seed) == (50, None, 0)
+    assert plan.reasoning
+    assert plan.reasoning.effort == "low"

@@ -16,6 +16,11 @@ def analyze(
     judge: options.Judge = None,
     preset: options.PresetName = None,
     provider: options.ProviderName = None,
+    max_completion_tokens: options.MaxCompletionTokens = None,
+    temperature: options.Temperature = None,
+    reasoning_effort: options.ReasoningEffort = None,
+    reasoning_max_tokens: options.ReasoningMaxTokens = None,
+    seed: options.Seed = None,
     strict: options.Strict = None,
     json: options.AsJson = False,
 ) -> None:
@@ -35,7 +40,17 @@ def analyze(
 
     context = Context(ctx.obj)
     terminal = context.terminal
-    choices = Choices(panel=panel or (), judge=judge, preset=preset, provider=provider)
+    choices = Choices(
+        panel=panel or (),
+        judge=judge,
+        preset=preset,
+        provider=provider,
+        max_completion_tokens=max_completion_tokens,
+        temperature=temperature,
+        reasoning_effort=reasoning_effort,
+        reasoning_max_tokens=reasoning_max_tokens,
+        seed=seed,
+    )
     with delivery.told_as_json(analysis_run_without_calls, terminal, wanted=json):
         asked = read_prompt(prompt, file or [], terminal)
         plan = make_plan(choices, context.settings, asked, context.machine, outer_is_judge=True)

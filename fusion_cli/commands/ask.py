@@ -27,6 +27,11 @@ def ask(
     preset: options.PresetName = None,
     provider: options.ProviderName = None,
     tool_choice: options.ToolChoice = None,
+    max_completion_tokens: options.MaxCompletionTokens = None,
+    temperature: options.Temperature = None,
+    reasoning_effort: options.ReasoningEffort = None,
+    reasoning_max_tokens: options.ReasoningMaxTokens = None,
+    seed: options.Seed = None,
     strict: options.Strict = None,
     json: options.AsJson = False,
 ) -> None:
@@ -51,6 +56,11 @@ def ask(
         preset=preset,
         provider=provider,
         tool_choice=tool_choice,
+        max_completion_tokens=max_completion_tokens,
+        temperature=temperature,
+        reasoning_effort=reasoning_effort,
+        reasoning_max_tokens=reasoning_max_tokens,
+        seed=seed,
     )
 
     def deliver(run: AskRun, shown: bool) -> None:

@@ -25,6 +25,10 @@ def judge(
     judge: options.Judge = None,
     preset: options.PresetName = None,
     provider: options.ProviderName = None,
+    max_completion_tokens: options.MaxCompletionTokens = None,
+    reasoning_effort: options.ReasoningEffort = None,
+    reasoning_max_tokens: options.ReasoningMaxTokens = None,
+    seed: options.Seed = None,
     strict: options.Strict = None,
     json: options.AsJson = False,
 ) -> None:
@@ -46,7 +50,15 @@ def judge(
 
     context = Context(ctx.obj)
     terminal = context.terminal
-    choices = Choices(judge=judge, preset=preset, provider=provider)
+    choices = Choices(
+        judge=judge,
+        preset=preset,
+        provider=provider,
+        max_completion_tokens=max_completion_tokens,
+        reasoning_effort=reasoning_effort,
+        reasoning_max_tokens=reasoning_max_tokens,
+        seed=seed,
+    )
     with delivery.told_as_json(analysis_run_without_calls, terminal, wanted=json):
         saved = read_responses(read_text(source), source, prompt)
         plan = make_judge_plan(choices, context.settings, Prompt(saved.prompt), list(saved.responses), context.machine)

@@ -98,6 +98,19 @@ def test_json_has_exactly_its_keys() -> None:
     assert shape["usage"]["cost"] > 0
 
 
+def test_parameters_reach_the_wire() -> None:
+    """Temperature goes to the panel alone, the limit and reasoning to panel and judge, the seed to all."""
+    flags = ("--temperature", "1.5", "--max-completion-tokens", "99", "--reasoning-effort", "low", "--seed", "7")
+    with WireServer(default=deliberation(latency_s=0)) as server:
+        fusion("ask", *MODELS, *flags, "--tool-choice", "required", "x", server=server)
+        panel, judge, outer = ([r.body for r in server.calls(role=role)] for role in ("panel", "judge", "outer"))
+    assert [body["temperature"] for body in (*panel, *judge)] == [1.5, 1.5, 0.0]
+    assert all(body["max_completion_tokens"] == 99 for body in (*panel, *judge))
+    assert all(body["reasoning"] == {"effort": "low"} for body in (*panel, *judge))
+    assert all(body["seed"] == 7 for body in (*panel, *judge, *outer))
+    assert not {"temperature", "max_completion_tokens", "reasoning"} & set(outer[0])
+
+
 def test_standard_input_is_material() -> None:
     """With a question as argument, standard input is fenced material, for outer model and panel alike."""
     with WireServer(default=deliberation(latency_s=0)) as server:
