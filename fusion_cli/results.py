@@ -142,7 +142,10 @@ class Call(_Shape):
 
 
 class Run(_Shape):
-    """What every command's object has: how the run went and what it took."""
+    """What every command's object has: how the run went and what it took.
+
+    `seed` is what the responses were shuffled by for the judge; null when the run ended before there was one.
+    """
 
     failure_reason: str | None
     error: str | None
@@ -150,6 +153,7 @@ class Run(_Shape):
     usage: UsageTotals
     calls: list[Call]
     warnings: list[str]
+    seed: int | None
     version: str
 
     _cause: FusionError | None = PrivateAttr(default=None)

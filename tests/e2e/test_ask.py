@@ -82,6 +82,7 @@ def test_json_has_exactly_its_keys() -> None:
         "usage",
         "calls",
         "warnings",
+        "seed",
         "version",
     ]
     assert [call["role"] for call in shape["calls"]] == ["panel", "panel", "judge", "outer"]

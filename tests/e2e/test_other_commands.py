@@ -41,6 +41,7 @@ def test_analyze_prints_the_tool_result_at_the_top() -> None:
         "usage",
         "calls",
         "warnings",
+        "seed",
         "version",
         "judge",
         "prompt",

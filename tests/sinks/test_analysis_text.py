@@ -21,6 +21,7 @@ def run_with(result: ToolResult) -> AnalysisRun:
         usage=NOTHING_USED,
         calls=[],
         warnings=[],
+        seed=1,
         version="0",
     )
 

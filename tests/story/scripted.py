@@ -10,6 +10,8 @@ from fusion_cli.errors import ModelError
 from fusion_cli.events import Event
 from fusion_cli.plan import Panelist, Plan, Prompt, ToolChoice
 
+SEED = 0  # leaves a panel of two in its order, so that A is the first
+
 Line = Completion | ModelError | Callable[[ChatRequest], Completion]
 
 JUDGE_REPLY = """{
@@ -99,7 +101,7 @@ def plan(
         return ModelName(provider, slug)
 
     panel = tuple(Panelist(slug, name(slug)) for slug in slugs or ("a", "b"))
-    return Plan(Prompt("the question", "the material"), panel, name(judge), name(outer), tool_choice)
+    return Plan(Prompt("the question", "the material"), panel, name(judge), name(outer), tool_choice, seed=SEED)
 
 
 class Seen:

@@ -63,3 +63,24 @@ def test_judge_whose_key_is_refused_decides_the_status() -> None:
 def test_same_slug_twice_stays_apart() -> None:
     """Two panelists on one model have their own labels, and the slug beside them."""
     assert label_panel(["x", "y", "x"]) == ["x#1", "y", "x#2"]
+
+
+def order_seen_by_judge(seed: int | None) -> tuple[list[str], int | None]:
+    """Return the responses in the order in which the judge read them, and the seed on the record."""
+    slugs = ["p", "q", "r", "s", "t"]
+    models = ScriptedModels().script("judge", "j", says(JUDGE_REPLY))
+    for slug in slugs:
+        models.script("panel", slug, says(f"<{slug}>"))
+    with models:
+        run = asyncio.run(pipeline.analyze(plan(*slugs)._replace(seed=seed), models, Seen()))
+    read = models.requests("judge")[0].messages[-1].content
+    assert [response.model for response in run.result.responses or ()] == slugs
+    return sorted(slugs, key=lambda slug: read.index(f"<{slug}>")), run.seed
+
+
+def test_order_is_shuffled_by_the_seed() -> None:
+    """A judge that favours a position favours no panelist: the order follows the seed, and can be had again."""
+    orders = {tuple(order_seen_by_judge(seed)[0]) for seed in range(20)}
+    assert len(orders) > 10
+    drawn, seed = order_seen_by_judge(None)
+    assert order_seen_by_judge(seed) == (drawn, seed)
