@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from fusion_cli.events import Emit
     from fusion_cli.plan import Plan
     from fusion_cli.results import Run
-    from fusion_cli.settings import Settings
+    from fusion_cli.settings import Provider, Settings
     from fusion_cli.sinks.keeper import Keeper
 
     Story = Callable[[Plan, ModelClient, Emit], Awaitable["R"]]
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound="Run")
 
 _OPENROUTER_HEADERS = (("X-Title", "fusion"),)
-_OPENROUTER_KEYS = " (a key is at https://openrouter.ai/keys)"
 
 
 class Context:
@@ -150,7 +149,7 @@ class Context:
                 provider.base_url,
                 provider.api_key,
                 _OPENROUTER_HEADERS if provider.is_openrouter else (),
-                f"Set {provider.api_key_env}{_OPENROUTER_KEYS if provider.is_openrouter else ''}.",
+                _key_hint(provider),
             )
         local = [model for model in plan.models if model.is_local]
         if local:
@@ -160,7 +159,7 @@ class Context:
                 Engine(self.settings.models_dir, emit, own_model=self.settings.local_model)
             )
             for model in local:
-                slots = max(1, sum(panelist.model.is_local for panelist in plan.panel))
+                slots = max(1, sum(panelist.model == model for panelist in plan.panel))
                 endpoints[model] = await engine.serve(model.slug, slots)
         return endpoints
 
@@ -201,6 +200,14 @@ class Context:
                 with suppress(NotImplementedError):
                     loop.remove_signal_handler(signum)
                 signal.signal(signum, before[signum])
+
+
+def _key_hint(provider: Provider) -> str:
+    if provider.is_openrouter:
+        return f"Set {provider.api_key_env} (a key is at https://openrouter.ai/keys)."
+    if provider.api_key_env:
+        return f"Set {provider.api_key_env}."
+    return f"Name the variable that holds its key: fusion config set providers.{provider.name}.api_key_env VARIABLE"
 
 
 def _run_to_the_end(work: Coroutine[None, None, R]) -> R:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from fusion_cli.errors import DegradedError, FusionError, UsageError, internal_error
+from fusion_cli.errors import DegradedError, FusionError, ModelError, UsageError, internal_error
 from fusion_cli.terminal import clean, one_line
 
 if TYPE_CHECKING:
@@ -89,5 +89,6 @@ def conclude(run: Run, *, strict: bool | None) -> None:
 
 def describe_error(error: FusionError) -> list[str]:
     """Return the lines for standard error: what is wrong, then what to do."""
-    lines = [f"fusion: {one_line(str(error), 600)}"]
+    who = f"{error.model}: " if isinstance(error, ModelError) and error.model else ""
+    lines = [f"fusion: {one_line(f'{who}{error}', 600)}"]
     return [*lines, clean(error.hint)] if error.hint else lines

@@ -104,6 +104,7 @@ class ModelError(FusionError):
         retry_after_s: What the server asked to wait, in seconds, or None.
         duration_s: How long the call took, retries included.
         provider: The name of the provider that was asked.
+        model: The slug of the model that was asked.
         retryable: Whether the same call may succeed when repeated.
     """
 
@@ -125,6 +126,7 @@ class ModelError(FusionError):
         self.attempts = 1
         self.duration_s = 0.0
         self.provider = ""
+        self.model = ""
 
 
 class KeyRejectedError(ModelError):

@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from fusion_cli import events, prompts
-from fusion_cli.chat import ChatRequest, Message, ModelClient, ToolCall
+from fusion_cli.chat import ChatRequest, Completion, Message, ModelClient, ToolCall
 from fusion_cli.errors import (
     FusionError,
     KeyRejectedError,
@@ -114,16 +114,17 @@ async def consult(record: Record) -> Turn:
             tools=offered,
             tool_choice=("none" if last else "auto") if offered else None,
         )
-        completion, _ = await record.call(
-            "outer",
-            request,
-            lambda delta: record.emit(events.OuterDelta(delta.text)),
-            calls_suffice=not last,
-        )
+        try:
+            completion, _ = await record.call(
+                "outer", request, lambda delta: record.emit(events.OuterDelta(delta.text)), calls_suffice=not last
+            )
+        except ModelRejectedError as error:
+            if offered and error.status_code in _REFUSED:
+                error.hint = "If this model knows no tools: --tool-choice required, or none."
+            raise
         if not completion.tool_calls or last:
             record.emit(events.OuterDecided(convene=False, forced=plan.tool_choice == "none"))
-            record.emit(events.AnswerCompleted(completion.text))
-            return Turn(messages, text=completion.text)
+            return Turn(messages, text=_answered(record, completion))
         record.emit(events.OuterDiscarded())
         chosen, answers = _sort_calls(completion.tool_calls)
         messages = (*messages, Message("assistant", completion.text, completion.tool_calls), *answers)
@@ -337,10 +338,7 @@ async def synthesize(record: Record, turn: Turn, call: ToolCall) -> str:
 
     async def write(request: ChatRequest) -> str:
         completion, _ = await record.call("outer", request, lambda delta: record.emit(events.AnswerDelta(delta.text)))
-        if completion.truncated:
-            record.degrade("the answer was cut off by its token limit")
-        record.emit(events.AnswerCompleted(completion.text))
-        return completion.text
+        return _answered(record, completion)
 
     if plan.outer.is_local:
         return await write(as_text)
@@ -351,6 +349,14 @@ async def synthesize(record: Record, turn: Turn, call: ToolCall) -> str:
             raise
         record.warn(f"{plan.outer.slug} refused the tool result ({error}): asked again in plain text")
         return await write(as_text)
+
+
+def _answered(record: Record, completion: Completion) -> str:
+    """Return the final answer, after telling of it and of what it lacks."""
+    if completion.truncated:
+        record.degrade("the answer was cut off by its token limit")
+    record.emit(events.AnswerCompleted(completion.text))
+    return completion.text
 
 
 def _result_after_its_call(messages: tuple[Message, ...], result: Message) -> tuple[Message, ...]:

@@ -105,7 +105,7 @@ class Record:
         try:
             completion = await self._models.complete(request, on_delta)
         except ModelError as error:
-            error.provider = request.model.provider
+            error.provider, error.model = request.model
             error.duration_s = note(None, error, str(error))
             raise
         except asyncio.CancelledError:
@@ -113,13 +113,14 @@ class Record:
             raise
         except Exception as bug:  # costs this call, and not what the others have answered
             failure = ModelError(f"internal error: {type(bug).__name__}: {bug}")
+            failure.provider, failure.model = request.model
             failure.duration_s = note(None, failure, str(failure))
             raise failure from bug
         text_needed = text_needed and not (calls_suffice and completion.tool_calls)
         if text_needed and not completion.text.strip():
             why = f" (finish reason: {completion.finish_reason})" if completion.finish_reason else ""
             empty = EmptyCompletionError(f"stream completed without producing any text{why}")
-            empty.provider = request.model.provider
+            empty.provider, empty.model = request.model
             empty.duration_s = note(completion, None, str(empty))
             raise empty
         return completion, note(completion, None, None)

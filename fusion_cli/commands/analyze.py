@@ -1,6 +1,6 @@
 """`fusion analyze`: the panel and the judge, without an outer model."""
 
-import typer  # it reads the annotations
+import typer
 
 from fusion_cli import options
 

@@ -106,6 +106,18 @@ def test_provider_from_the_config_file() -> None:
     assert "LAB_KEY" in refused.stderr
 
 
+def test_refused_key_is_said_once_with_the_way_out() -> None:
+    """Three panelists whose key is refused are one line and one message, which names where the key comes from."""
+    with WireServer(default=deliberation(latency_s=0), api_key="another") as server:
+        router = fusion("analyze", "-p", "a,b,c", "q", server=server)
+        fusion("config", "set", "providers.lab.base_url", server.url)
+        lab = fusion("analyze", "-p", "lab:a", "q")
+    assert (router.status, lab.status) == (4, 4)
+    assert router.stderr.count("failed after") == 1
+    assert router.stderr.splitlines()[-1] == "Set OPENROUTER_API_KEY (a key is at https://openrouter.ai/keys)."
+    assert lab.stderr.splitlines()[-1].endswith("fusion config set providers.lab.api_key_env VARIABLE")
+
+
 def test_two_providers_in_one_panel() -> None:
     """A key goes to its own provider only, also when both answer in one run."""
     with WireServer(default=deliberation(latency_s=0)) as router, WireServer(default=deliberation(latency_s=0)) as lab:

@@ -7,6 +7,7 @@ import pytest
 
 from fusion_cli import pipeline
 from fusion_cli.chat import ChatRequest, Completion, ToolCall
+from fusion_cli.delivery import describe_error
 from fusion_cli.errors import (
     KeyRejectedError,
     ModelError,
@@ -356,6 +357,24 @@ def test_cut_answer_is_degraded() -> None:
     run = ask(models, plan())
     assert (run.answer, run.degraded) == ("half an ans", True)
     assert "cut off" in run.warnings[-1]
+
+
+def test_cut_direct_answer_is_degraded() -> None:
+    """So is an answer that the outer model gave alone."""
+    models = ScriptedModels().script("outer", "o", says("half an ans", finish_reason="length"))
+    run = ask(models, plan(tool_choice="auto"))
+    assert (run.answer, run.degraded) == ("half an ans", True)
+
+
+def test_outer_model_without_tools_is_told_the_way_out() -> None:
+    """A server that refuses the tool itself is an error that says what to choose instead, and whose it is."""
+    models = ScriptedModels().script("outer", "o", ModelRejectedError("HTTP 404: no tool use", status_code=404))
+    cause = ask(models, plan(tool_choice="auto")).cause
+    assert isinstance(cause, ModelRejectedError)
+    assert describe_error(cause) == [
+        "fusion: o: HTTP 404: no tool use",
+        "If this model knows no tools: --tool-choice required, or none.",
+    ]
 
 
 def test_cancelled_run_keeps_what_was_answered() -> None:
