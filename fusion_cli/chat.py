@@ -4,6 +4,7 @@ Knows no provider, no HTTP and no prompt: the pipeline speaks this, `api` transl
 """
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -23,6 +24,11 @@ class ModelName(NamedTuple):
         """Whether the embedded engine serves it; its models know no tools."""
         return self.provider == "local"
 
+    @property
+    def has_server_tools(self) -> bool:
+        """Whether its provider runs web search and the like itself (specification, section 4)."""
+        return self.provider == "openrouter"
+
 
 class Endpoint(NamedTuple):
     """Where a model is served.
@@ -32,12 +38,16 @@ class Endpoint(NamedTuple):
         api_key: What is sent as bearer; never shown.
         headers: What else is sent.
         key_hint: What the user can do about a key that is refused.
+        context_tokens: How much a model there can read and write in one call, where that is known.
+        has_catalogue: Whether `GET /models` tells that of each model.
     """
 
     base_url: str
     api_key: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
     key_hint: str = ""
+    context_tokens: int | None = None
+    has_catalogue: bool = False
 
     def __repr__(self) -> str:
         """Say where it is; the key is never shown."""
@@ -69,6 +79,13 @@ class FunctionTool(NamedTuple):
     parameters: Mapping[str, Any]
 
 
+class ServerTool(NamedTuple):
+    """A tool that the model's server runs; `type` is like `openrouter:web_search`."""
+
+    type: str
+    parameters: Mapping[str, Any] = MappingProxyType({})
+
+
 class OutputSchema(NamedTuple):
     """The JSON Schema that a completion's text must follow."""
 
@@ -87,7 +104,10 @@ class ChatRequest(NamedTuple):
     """One call to one model; None means the provider's default.
 
     Attributes:
+        output_format: The schema that the text must follow, or any JSON object.
+        server_tools: What the server may run on its own, in at most `max_tool_calls` steps.
         fusion_depth: 0 for the outer model, 1 for panel and judge (sent as a header).
+        extra: What else the body holds, as it stands on the wire; never in place of what is above.
     """
 
     model: ModelName
@@ -98,8 +118,11 @@ class ChatRequest(NamedTuple):
     seed: int | None = None
     tools: tuple[FunctionTool, ...] = ()
     tool_choice: Literal["auto", "none"] | None = None
-    output_schema: OutputSchema | None = None
+    output_format: OutputSchema | Literal["json_object"] | None = None
+    server_tools: tuple[ServerTool, ...] = ()
+    max_tool_calls: int | None = None
     fusion_depth: int = 0
+    extra: Mapping[str, Any] = MappingProxyType({})
 
 
 class Usage(NamedTuple):
@@ -120,6 +143,13 @@ class Delta(NamedTuple):
     reasoning: str = ""
 
 
+class Citation(NamedTuple):
+    """A web page that a model says it used."""
+
+    url: str
+    title: str
+
+
 class Completion(NamedTuple):
     """A finished call. `model` is the concrete one that answered, where the server says so."""
 
@@ -129,6 +159,7 @@ class Completion(NamedTuple):
     tool_calls: tuple[ToolCall, ...] = ()
     model: str | None = None
     attempts: int = 1
+    citations: tuple[Citation, ...] = ()
 
     @property
     def truncated(self) -> bool:
@@ -145,4 +176,8 @@ class ModelClient(Protocol):
         Raises:
             ModelError: The call failed, after the retries that could help.
         """
+        ...
+
+    async def context_tokens(self, model: ModelName) -> int | None:
+        """Return how much the model can read and write in one call, in tokens; None when nobody says."""
         ...

@@ -70,7 +70,7 @@ def deliver_analysis(run: AnalysisRun, _shown: bool, *, terminal: Terminal, as_j
         terminal.write_json(run.model_dump())
     elif text := analysis_text(run):
         terminal.write_line(text)
-    if run.cause is None and run.result.analysis is None:
+    if run.cause is None and run.analysis is None:
         raise DegradedError(run.warnings[-1] if run.warnings else "there is no analysis")
     conclude(run, strict=strict)
 

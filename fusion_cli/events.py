@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:  # pydantic takes 100 ms to import, and no event needs it before the panel has answered
     from fusion_cli.chat import Usage
-    from fusion_cli.results import Analysis
+    from fusion_cli.results import Analysis, SecondLook, Supported
 
 
 class Warned(NamedTuple):
@@ -116,10 +116,12 @@ class AnalysisInProgress(NamedTuple):
 
 
 class AnalysisCompleted(NamedTuple):
-    """The judge's analysis is in."""
+    """The judge's analysis is in; with what was asked for beside it."""
 
     analysis: Analysis
     duration_s: float
+    supported: Supported | None = None
+    second_look: SecondLook | None = None
     type: Literal["analysis.completed"] = "analysis.completed"
 
 

@@ -267,7 +267,7 @@ async def judge(record: Record, prompt: str, missing: int) -> Analysis | None:
         temperature=0.0,
         reasoning=plan.reasoning,
         seed=plan.seed,
-        output_schema=prompts.analysis_schema(list(labels), small_model=plan.judge.is_local),
+        output_format=prompts.analysis_schema(list(labels), small_model=plan.judge.is_local),
         fusion_depth=1,
     )
     try:
@@ -301,8 +301,8 @@ async def _ask_judge(record: Record, request: ChatRequest) -> tuple[ChatRequest,
         except ModelRejectedError as error:
             if error.status_code not in _REFUSED or request.temperature is None:
                 raise
-            no_schema = request.output_schema is None
-            request = request._replace(output_schema=None, temperature=None if no_schema else request.temperature)
+            no_schema = request.output_format is None
+            request = request._replace(output_format=None, temperature=None if no_schema else request.temperature)
         else:
             return request, completion.text
 

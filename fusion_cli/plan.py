@@ -3,14 +3,17 @@
 Knows neither where a value came from nor how it is carried out.
 """
 
-from typing import Literal, NamedTuple
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
-from fusion_cli.chat import ModelName, Reasoning
+from fusion_cli.chat import Message, ModelName, Reasoning, ServerTool
 
 ToolChoice = Literal["auto", "required", "none"]
 
 MAX_PANELISTS = 8
 DEFAULT_MAX_COMPLETION_TOKENS = 16_000
+DEFAULT_MAX_TOOL_CALLS = 4
 
 
 class Panelist(NamedTuple):
@@ -21,6 +24,7 @@ class Panelist(NamedTuple):
     system: str | None = None
     temperature: float | None = None
     max_completion_tokens: int | None = DEFAULT_MAX_COMPLETION_TOKENS
+    reasoning: Reasoning | None = None
 
 
 class Prompt(NamedTuple):
@@ -36,7 +40,20 @@ class Prompt(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """One run, decided: nothing in it is looked up later."""
+    """One run, decided: nothing in it is looked up later.
+
+    Attributes:
+        reasoning: The judge's; a panelist has its own.
+        seed: None draws one.
+        system: What the outer model is told first.
+        conversation: What the outer model reads, where that is more than the prompt (`ask --request`).
+        outer_extra: What else the body of every call to the outer model holds, as the user's request had it.
+        tools: The server tools of panel and judge, where their provider runs such.
+        max_tool_calls: How many steps with tools each of them may take.
+        quotes: Whether the judge gives quotes, which are checked.
+        second_look: Whether the responses are judged in reversed order, too.
+        warnings: What could not be honoured, a line each.
+    """
 
     prompt: Prompt
     panel: tuple[Panelist, ...]
@@ -47,6 +64,14 @@ class Plan(NamedTuple):
     answer_max_completion_tokens: int | None = None
     reasoning: Reasoning | None = None
     seed: int | None = None
+    system: str | None = None
+    conversation: tuple[Message, ...] = ()
+    outer_extra: Mapping[str, Any] = MappingProxyType({})
+    tools: tuple[ServerTool, ...] = ()
+    max_tool_calls: int = DEFAULT_MAX_TOOL_CALLS
+    quotes: bool = False
+    second_look: bool = False
+    warnings: tuple[str, ...] = ()
 
     @property
     def models(self) -> frozenset[ModelName]:

@@ -26,10 +26,10 @@ from fusion_cli.prompts import new_fence
 if TYPE_CHECKING:  # pydantic (100 ms) is imported while the first responses are awaited
     from collections.abc import Callable
 
-    from fusion_cli.chat import ChatRequest, Completion, Delta, ModelClient, ModelName, Usage
+    from fusion_cli.chat import ChatRequest, Citation, Completion, Delta, ModelClient, ModelName, Usage
     from fusion_cli.events import Emit
     from fusion_cli.plan import Panelist, Plan
-    from fusion_cli.results import Analysis, AnalysisRun, AskRun, Call, ToolResult
+    from fusion_cli.results import Analysis, AnalysisRun, AskRun, Call, Quote, SecondLook, ToolResult
 
 Role = Literal["outer", "panel", "judge"]
 
@@ -49,23 +49,33 @@ class CallNote(NamedTuple):
 
 
 class Record:
-    """A run in progress: the steps of the story write here, the result is read from here."""
+    """A run in progress: the steps of the story write here, the result is read from here.
+
+    Attributes:
+        cut: What judge and plain answer read of responses that are too long for them, by panelist.
+    """
 
     def __init__(self, plan: Plan, models: ModelClient, emit: Emit) -> None:
         self.plan = plan
         self.emit = emit
         self.responses: dict[Panelist, str] = {}
         self.failures: dict[Panelist, ModelError] = {}
+        self.cut: dict[Panelist, str] = {}
         self.analysis: Analysis | None = None
+        self.quotes: list[Quote] | None = None
+        self.second_look: SecondLook | None = None
         self.prompt: str | None = None
         self.fence = new_fence()
         self.seed = int.from_bytes(os.urandom(4)) if plan.seed is None else plan.seed
         self.cause: FusionError | None = None
-        self._models = models
+        self.models = models
+        self._sources: dict[str, Citation] = {}
         self._failure_reason: str | None = None
         self._calls: list[CallNote] = []
         self._warnings: list[str] = []
         self._degraded = False
+        for warning in plan.warnings:
+            self.warn(warning)
 
     async def call(
         self,
@@ -103,7 +113,7 @@ class Record:
             return took
 
         try:
-            completion = await self._models.complete(request, on_delta)
+            completion = await self.models.complete(request, on_delta)
         except ModelError as error:
             error.provider, error.model = request.model
             error.duration_s = note(None, error, str(error))
@@ -116,6 +126,8 @@ class Record:
             failure.provider, failure.model = request.model
             failure.duration_s = note(None, failure, str(failure))
             raise failure from bug
+        for citation in completion.citations:
+            self._sources.setdefault(citation.url, citation)
         text_needed = text_needed and not (calls_suffice and completion.tool_calls)
         if text_needed and not completion.text.strip():
             why = f" (finish reason: {completion.finish_reason})" if completion.finish_reason else ""
@@ -125,7 +137,7 @@ class Record:
             raise empty
         return completion, note(completion, None, None)
 
-    def letters(self) -> dict[str, Panelist]:
+    def letters(self, *, reverse: bool = False) -> dict[str, Panelist]:
         """Return the panelists who have answered, by the letters that hide their names.
 
         The order is shuffled, as judges favour positions; the same seed gives the same order again.
@@ -134,11 +146,14 @@ class Record:
 
         answered = [panelist for panelist in self.plan.panel if panelist in self.responses]
         random.Random(self.seed).shuffle(answered)  # noqa: S311  # fairness, not a secret
-        return dict(zip(string.ascii_uppercase, answered, strict=False))
+        return dict(zip(string.ascii_uppercase, reversed(answered) if reverse else answered, strict=False))
 
-    def lettered_responses(self) -> dict[str, str]:
-        """Return the responses by letter."""
-        return {letter: self.responses[panelist] for letter, panelist in self.letters().items()}
+    def lettered_responses(self, *, reverse: bool = False) -> dict[str, str]:
+        """Return the responses by letter, cut where they are too long for the judge."""
+        return {
+            letter: self.cut.get(panelist, self.responses[panelist])
+            for letter, panelist in self.letters(reverse=reverse).items()
+        }
 
     def warn(self, text: str, *, shown: bool = False) -> None:
         """Tell the user something that does not make the result worse; `shown` when another event tells it too."""
@@ -170,35 +185,41 @@ class Record:
 
     def tool_result(self) -> ToolResult:
         """Return the fusion tool's result as it stands now (specification, section 3)."""
-        from fusion_cli.results import FailedModel, Response, ToolResult
+        from fusion_cli.results import ToolResult
+
+        return ToolResult(**self._tool_result())
+
+    def _tool_result(self) -> dict[str, Any]:
+        from fusion_cli.results import FailedModel, Response
 
         seats = self.plan.panel
         responses = [
-            Response(model=seat.model.slug, label=_own_label(seat), content=self.responses[seat])
+            Response(model=seat.model.slug, label=seat.label, content=self.responses[seat])
             for seat in seats
             if seat in self.responses
         ]
         failed = [
-            FailedModel(model=seat.model.slug, label=_own_label(seat), error=str(error), status_code=error.status_code)
+            FailedModel(model=seat.model.slug, label=seat.label, error=str(error), status_code=error.status_code)
             for seat in seats
             if (error := self.failures.get(seat))
-        ] or None
+        ]
+        shape: dict[str, Any] = {
+            "status": "ok",
+            "analysis": self.analysis,
+            "responses": responses or None,
+            "failed_models": failed or None,
+        }
         if responses and not self._cancelled:
-            return ToolResult(status="ok", analysis=self.analysis, responses=responses, failed_models=failed)
-        return ToolResult(
-            status="error",
-            error="cancelled" if self._cancelled else "all panel models failed",
-            failure_reason=self._failure_reason,
-            analysis=self.analysis,
-            responses=responses or None,
-            failed_models=failed,
-        )
+            return shape
+        why = "cancelled" if self._cancelled else "all panel models failed"
+        return {**shape, "status": "error", "error": why, "failure_reason": self._failure_reason}
 
     def ask_run(self, answer: str | None) -> AskRun:
         """Return the finished run of `ask`."""
         from fusion_cli.results import AskRun
 
         convened = any(call.role == "panel" for call in self._calls)
+        cause = self.cause if answer is None else None
         return AskRun(
             status="ok" if answer is not None else "error",
             answer=answer,
@@ -206,33 +227,37 @@ class Record:
             model=self.plan.outer.slug,
             result=self.tool_result() if convened else None,
             prompt=self.prompt,
-            **self._common(self.cause if answer is None else None),
-        ).because(self.cause if answer is None else None)
+            failure_reason=self._failure_reason,
+            error=str(cause) if cause else None,
+            **self._common(),
+        ).because(cause)
 
     def analysis_run(self) -> AnalysisRun:
         """Return the finished run of `analyze` or `judge`."""
         from fusion_cli.results import AnalysisRun
 
+        shape = {**self._tool_result(), "failure_reason": self._failure_reason}
+        if self.cause:
+            shape["error"] = str(self.cause)
         return AnalysisRun(
-            result=self.tool_result(),
-            judge=self.plan.judge.slug,
-            prompt=self.plan.prompt.text(),
-            **self._common(self.cause),
+            **shape, judge=self.plan.judge.slug, prompt=self.plan.prompt.text(), **self._common()
         ).because(self.cause)
 
     @property
     def _cancelled(self) -> bool:
         return self._failure_reason == "cancelled"
 
-    def _common(self, cause: FusionError | None) -> dict[str, Any]:
+    def _common(self) -> dict[str, Any]:
         from fusion_cli.chat import Usage
-        from fusion_cli.results import UsageTotals
+        from fusion_cli.results import Source, Supported, UsageTotals
 
         billed = [call.usage or Usage() for call in self._calls if not call.refused]
         return {
-            "failure_reason": self._failure_reason,
-            "error": str(cause) if cause else None,
             "degraded": self._degraded or bool(self.failures),
+            "sources": [Source(**citation._asdict()) for citation in self._sources.values()],
+            "supported": None if self.quotes is None else Supported.over(self.quotes),
+            "quotes": self.quotes,
+            "second_look": self.second_look,
             "usage": UsageTotals.over(billed),
             "calls": [_public(call) for call in self._calls],
             "warnings": self._warnings,
@@ -246,25 +271,41 @@ def ask_run_without_calls(cause: FusionError) -> AskRun:
     from fusion_cli.results import AskRun
 
     return AskRun(
-        status="error", answer=None, fused=False, model=None, result=None, prompt=None, **_nothing_sent(cause)
+        status="error",
+        answer=None,
+        fused=False,
+        model=None,
+        result=None,
+        prompt=None,
+        failure_reason=_reason_before_calls(cause),
+        error=str(cause),
+        **_nothing_sent(),
     )
 
 
 def analysis_run_without_calls(cause: FusionError) -> AnalysisRun:
     """Return the run of an `analyze` or `judge` that ended before anything was sent."""
-    from fusion_cli.results import AnalysisRun, ToolResult
+    from fusion_cli.results import AnalysisRun
 
-    result = ToolResult(status="error", error=str(cause))
-    return AnalysisRun(result=result, judge=None, prompt=None, **_nothing_sent(cause))
+    reason = _reason_before_calls(cause)
+    return AnalysisRun(
+        status="error", error=str(cause), failure_reason=reason, judge=None, prompt=None, **_nothing_sent()
+    )
 
 
-def _nothing_sent(cause: FusionError) -> dict[str, Any]:
+def _reason_before_calls(cause: FusionError) -> str | None:
+    return "cancelled" if isinstance(cause, InterruptError) else None
+
+
+def _nothing_sent() -> dict[str, Any]:
     from fusion_cli.results import UsageTotals
 
     return {
-        "failure_reason": "cancelled" if isinstance(cause, InterruptError) else None,
-        "error": str(cause),
         "degraded": False,
+        "sources": [],
+        "supported": None,
+        "quotes": None,
+        "second_look": None,
         "usage": UsageTotals.over(()),
         "calls": [],
         "warnings": [],
@@ -278,10 +319,6 @@ def _public(call: CallNote) -> Call:
 
     fields = {key: value for key, value in call._asdict().items() if key not in {"usage", "refused"}}
     return Call(**fields, usage=CallUsage(**call.usage._asdict()) if call.usage else None)
-
-
-def _own_label(seat: Panelist) -> str | None:
-    return seat.label if seat.label != seat.model.slug else None
 
 
 def _reason(error: FusionError) -> str:

@@ -4,10 +4,10 @@ Shapes only. How a run comes to them is the pipeline's business. pydantic takes 
 imported when the first request is on its way, not before.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, PrivateAttr, SerializerFunctionWrapHandler, model_serializer
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from fusion_cli.chat import Usage
 from fusion_cli.errors import FusionError
@@ -17,12 +17,9 @@ class _Shape(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class _SparseShape(_Shape):
-    """A shape whose unset keys are absent, as upstream's are, rather than null."""
-
-    @model_serializer(mode="wrap")
-    def _without_unset(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {key: value for key, value in serialize(self).items() if value is not None}
+def _absent_if_none() -> Any:
+    """Return the default of a key that is absent, as upstream's are, rather than null."""
+    return Field(default=None, exclude_if=lambda value: value is None)
 
 
 class Stance(_Shape):
@@ -63,39 +60,90 @@ class Analysis(_Shape):
     blind_spots: list[str]
 
 
-class Response(_SparseShape):
-    """What one panelist said; `label` only where the slug alone does not tell it from another."""
+class Response(_Shape):
+    """What one panelist said; `label` is what the analysis calls it, `model` its slug."""
 
     model: str
+    label: str
     content: str
-    label: str | None = None
 
 
-class FailedModel(_SparseShape):
+class FailedModel(_Shape):
     """A panelist without a response; `status_code` only where there was one."""
 
     model: str
+    label: str
     error: str
-    status_code: int | None = None
-    label: str | None = None
+    status_code: int | None = _absent_if_none()
 
 
-class ToolResult(_SparseShape):
-    """What the fusion tool returns (specification, section 3)."""
+class ToolResult(_Shape):
+    """What the fusion tool returns (specification, section 3), `label` apart."""
 
     status: Literal["ok", "error"]
-    analysis: Analysis | None = None
-    responses: list[Response] | None = None
-    failed_models: list[FailedModel] | None = None
-    error: str | None = None
-    failure_reason: str | None = None
+    analysis: Analysis | None = _absent_if_none()
+    responses: list[Response] | None = _absent_if_none()
+    failed_models: list[FailedModel] | None = _absent_if_none()
+    error: str | None = _absent_if_none()
+    failure_reason: str | None = _absent_if_none()
 
     def for_outer_model(self) -> dict[str, Any]:
         """Return section 3 and nothing more: a panelist is called by the name that the analysis uses for it."""
         shape: dict[str, Any] = self.model_dump()
         for row in (*shape.get("responses", ()), *shape.get("failed_models", ())):
-            row["model"] = row.pop("label", row["model"])
+            row["model"] = row.pop("label")
         return shape
+
+
+class Source(_Shape):
+    """A web page that a panelist or the judge says it used."""
+
+    url: str
+    title: str
+
+
+class Quote(_Shape):
+    """What the judge quotes for one attribution, and whether the panelist's response holds it.
+
+    `where` is the place in the analysis, like `contradictions[0].stances[1]`; `model` the panelist's label; `quote` is
+    empty where the judge gave none.
+    """
+
+    where: str
+    model: str
+    quote: str
+    held: bool
+
+
+class Supported(_Shape):
+    """How many attributions were checked by their quote, and how many held."""
+
+    checked: int
+    held: int
+
+    @classmethod
+    def over(cls, quotes: Collection[Quote]) -> Self:
+        """Count the quotes."""
+        return cls(checked=len(quotes), held=sum(quote.held for quote in quotes))
+
+
+class Point(_Shape):
+    """Whether a point of the analysis, like `consensus[0]`, was found again in the second look."""
+
+    where: str
+    stable: bool
+
+
+class SecondLook(_Shape):
+    """A second judgement, in reversed order.
+
+    `agreement` is the share of both judgements' points that the other one has too, from 0 to 1; `points` are the first
+    one's, `analysis` is the second one.
+    """
+
+    agreement: float
+    points: list[Point]
+    analysis: Analysis
 
 
 class UsageTotals(_Shape):
@@ -144,12 +192,15 @@ class Call(_Shape):
 class Run(_Shape):
     """What every command's object has: how the run went and what it took.
 
-    `seed` is what the responses were shuffled by for the judge; null when the run ended before there was one.
+    `supported` and `quotes` are null without `--quotes`, `second_look` without `--second-look`. `seed` is what the
+    responses were shuffled by for the judge; null when the run ended before there was one.
     """
 
-    failure_reason: str | None
-    error: str | None
     degraded: bool
+    sources: list[Source]
+    supported: Supported | None
+    quotes: list[Quote] | None
+    second_look: SecondLook | None
     usage: UsageTotals
     calls: list[Call]
     warnings: list[str]
@@ -169,39 +220,30 @@ class Run(_Shape):
         return self
 
 
-class AskRun(Run):
-    """What `fusion ask --json` prints.
-
-    `model` is null when the run ended before one was settled, `prompt` (what the panel was asked) and `result` when the
-    panel was not convened.
-    """
-
+class _Answer(_Shape):
     status: Literal["ok", "error"]
     answer: str | None
     fused: bool
     model: str | None
     result: ToolResult | None
     prompt: str | None
-
-    @model_serializer(mode="wrap")
-    def _answer_first(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        shape = serialize(self)
-        return {**{key: shape[key] for key in ("status", "answer", "fused", "model", "result", "prompt")}, **shape}
+    failure_reason: str | None
+    error: str | None
 
 
-class AnalysisRun(Run):
+class AskRun(Run, _Answer):
+    """What `fusion ask --json` prints.
+
+    `model` is null when the run ended before one was settled, `prompt` (what the panel was asked) and `result` when the
+    panel was not convened.
+    """
+
+
+class AnalysisRun(Run, ToolResult):
     """What `fusion analyze --json` and `fusion judge --json` print: the tool result, and our own keys beside it.
 
     `judge` and `prompt` are null when the run ended before they were settled.
     """
 
-    result: ToolResult
     judge: str | None
     prompt: str | None
-
-    @model_serializer(mode="wrap")
-    def _tool_result_first(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        shape = serialize(self)
-        own = {key: value for key, value in shape.items() if key not in {"result", "error", "failure_reason"}}
-        reasons = {key: shape[key] for key in ("error", "failure_reason") if shape[key] is not None}
-        return {**shape["result"], **reasons, **own}

@@ -119,6 +119,10 @@ class ChatClient:
             else:
                 return assembly.completion(attempt)
 
+    async def context_tokens(self, model: ModelName) -> int | None:
+        """Return how much the model can read and write in one call (see `chat.ModelClient`)."""
+        return self._endpoints[model].context_tokens
+
     async def _stream(
         self,
         url: str,

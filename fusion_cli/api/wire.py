@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from fusion_cli.chat import ChatRequest, Completion, Delta, Message, ToolCall, Usage
+from fusion_cli.chat import ChatRequest, Completion, Delta, Message, OutputSchema, ToolCall, Usage
 from fusion_cli.errors import (
     KeyRejectedError,
     ModelError,
@@ -46,8 +46,8 @@ def request_body(request: ChatRequest) -> dict[str, Any]:
             for tool in request.tools
         ]
         body["tool_choice"] = request.tool_choice
-    if request.output_schema:
-        schema = request.output_schema
+    if isinstance(request.output_format, OutputSchema):
+        schema = request.output_format
         body["response_format"] = {
             "type": "json_schema",
             "json_schema": {"name": schema.name, "strict": True, "schema": schema.schema},

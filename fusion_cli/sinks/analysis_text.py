@@ -5,12 +5,9 @@ from fusion_cli.results import AnalysisRun
 
 def analysis_text(run: AnalysisRun) -> str:
     """Return the judge's analysis in sections, or the responses where there is none."""
-    analysis = run.result.analysis
+    analysis = run.analysis
     if analysis is None:
-        return "\n\n".join(
-            f"## {response.label or response.model}\n\n{response.content.strip()}"
-            for response in run.result.responses or ()
-        )
+        return "\n\n".join(f"## {response.label}\n\n{response.content.strip()}" for response in run.responses or ())
     sections = {
         "Consensus": [f"- {point}" for point in analysis.consensus],
         "Contradictions": [

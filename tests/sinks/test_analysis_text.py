@@ -12,12 +12,14 @@ NOTHING_USED = UsageTotals(prompt_tokens=None, completion_tokens=None, total_tok
 def run_with(result: ToolResult) -> AnalysisRun:
     """Return a run that ended with this result."""
     return AnalysisRun(
-        result=result,
+        **dict(result),
         judge="j/j",
         prompt="Which?",
-        failure_reason=None,
-        error=None,
         degraded=False,
+        sources=[],
+        supported=None,
+        quotes=None,
+        second_look=None,
         usage=NOTHING_USED,
         calls=[],
         warnings=[],
@@ -57,7 +59,7 @@ def test_an_empty_part_has_no_heading() -> None:
 def test_without_an_analysis_the_responses_are_the_text() -> None:
     """A judge that failed does not take the panel's answers with it; the same model twice is told apart."""
     responses = [
-        Response(model="x/y", content=" one\n"),
+        Response(model="x/y", label="x/y", content=" one\n"),
         Response(model="z/z", label="z/z#1", content="two"),
     ]
     text = analysis_text(run_with(ToolResult(status="ok", responses=responses)))

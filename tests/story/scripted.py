@@ -44,6 +44,7 @@ class ScriptedModels:
     def __init__(self) -> None:
         self.asked: list[tuple[str, ChatRequest]] = []
         self.at_once = 0
+        self.context: int | None = None
         self._running = 0
         self._scripts: dict[tuple[str, str], list[Line]] = {}
 
@@ -75,6 +76,10 @@ class ScriptedModels:
             on_delta(Delta(completion.text[start : start + 7]))
         return completion
 
+    async def context_tokens(self, model: ModelName) -> int | None:
+        """Say what `context` says, of every model."""
+        return self.context
+
     def __enter__(self) -> Self:
         return self
 
@@ -84,6 +89,11 @@ class ScriptedModels:
         left = {key: len(lines) for key, lines in self._scripts.items() if lines}
         if kind is None and left:
             raise AssertionError(f"scripts that nobody asked for: {left}")
+
+
+def panel_of_two() -> ScriptedModels:
+    """Return models whose panel answers."""
+    return ScriptedModels().script("panel", "a", says("now")).script("panel", "b", says("later"))
 
 
 def _role(request: ChatRequest) -> str:

@@ -45,7 +45,7 @@ def test_judge_alone_costs_one_call() -> None:
     responses = dict(zip(what.panel, ["now", "later"], strict=True))
     with models:
         run = asyncio.run(pipeline.judge_responses(what, models, Seen(), responses=responses, missing=0))
-    assert run.result.analysis
+    assert run.analysis
     assert len(run.calls) == 1
 
 
@@ -57,7 +57,7 @@ def test_judge_whose_key_is_refused_decides_the_status() -> None:
     assert run.failure_reason == "judge_upstream_error"
     assert run.cause
     assert run.cause.exit_status == 4
-    assert len(run.result.responses or ()) == 2
+    assert len(run.responses or ()) == 2
 
 
 def test_same_slug_twice_stays_apart() -> None:
@@ -74,7 +74,7 @@ def order_seen_by_judge(seed: int | None) -> tuple[list[str], int | None]:
     with models:
         run = asyncio.run(pipeline.analyze(plan(*slugs)._replace(seed=seed), models, Seen()))
     read = models.requests("judge")[0].messages[-1].content
-    assert [response.model for response in run.result.responses or ()] == slugs
+    assert [response.model for response in run.responses or ()] == slugs
     return sorted(slugs, key=lambda slug: read.index(f"<{slug}>")), run.seed
 
 

@@ -19,7 +19,7 @@ from fusion_cli.errors import (
 )
 from fusion_cli.plan import Plan
 from fusion_cli.results import Analysis, AskRun
-from tests.story.scripted import JUDGE_REPLY, ScriptedModels, Seen, calls, plan, says
+from tests.story.scripted import JUDGE_REPLY, ScriptedModels, Seen, calls, panel_of_two, plan, says
 
 CALL = ToolCall("call_1", "fusion", '{"prompt": "the panel\'s question"}')
 
@@ -28,11 +28,6 @@ def ask(models: ScriptedModels, what: Plan, seen: Seen | None = None) -> AskRun:
     """Run the story to its end."""
     with models:
         return asyncio.run(pipeline.ask(what, models, seen or Seen()))
-
-
-def panel_of_two() -> ScriptedModels:
-    """Return models whose panel answers."""
-    return ScriptedModels().script("panel", "a", says("now")).script("panel", "b", says("later"))
 
 
 def test_required_convenes_the_panel_without_a_first_turn() -> None:
@@ -168,7 +163,9 @@ def test_failed_panelist_degrades() -> None:
     run = ask(models, plan(), seen)
     assert (run.answer, run.fused, run.degraded) == ("the answer", True, True)
     assert run.result
-    assert run.result.model_dump()["failed_models"] == [{"model": "b", "error": "HTTP 502: broken", "status_code": 502}]
+    assert run.result.model_dump()["failed_models"] == [
+        {"model": "b", "label": "b", "error": "HTTP 502: broken", "status_code": 502}
+    ]
     assert "1 further respondent(s) gave no response" in models.requests("judge")[0].messages[-1].content
     assert "panel.failed" in seen.types()
 
@@ -202,61 +199,6 @@ def test_empty_response_is_a_failed_panelist(text: str) -> None:
     assert run.result.failed_models
     assert "without producing any text" in run.result.failed_models[0].error
     assert "Response B" not in models.requests("judge")[0].messages[-1].content
-
-
-@pytest.mark.parametrize(
-    ("replies", "reason"),
-    [
-        (["no json", "still none"], "judge_not_valid_json"),
-        (["{}", '{"consensus": []}'], "judge_schema_mismatch"),
-        (["", ""], "judge_empty_completion"),
-    ],
-)
-def test_failed_judge_leaves_the_analysis_out(replies: list[str], reason: str) -> None:
-    """After one repair call the analysis is absent, the reason typed, and the answer written from the responses."""
-    models = panel_of_two().script("judge", "j", *map(says, replies)).script("outer", "o", says("the answer"))
-    run = ask(models, plan())
-    assert (run.status, run.fused, run.degraded, run.failure_reason) == ("ok", True, True, reason)
-    assert run.result
-    assert "analysis" not in run.result.model_dump()
-    assert run.result.status == "ok"
-    assert "failure_reason" not in json.loads(models.requests("outer")[0].messages[-1].content)
-
-
-def test_judge_repaired() -> None:
-    """A judge that fails once and then replies well costs exactly two calls and degrades nothing."""
-    models = panel_of_two().script("judge", "j", says("Sure! {"), says(JUDGE_REPLY)).script("outer", "o", says("x"))
-    run = ask(models, plan())
-    assert not run.degraded
-    assert run.failure_reason is None
-    assert [call.role for call in run.calls].count("judge") == 2
-    assert "no JSON object" in models.requests("judge")[1].messages[-1].content
-
-
-def test_judge_whose_server_refuses_schemas() -> None:
-    """A server that knows no `json_schema` is asked again without one."""
-    models = panel_of_two().script("outer", "o", says("x"))
-    models.script("judge", "j", ModelRejectedError("HTTP 400: no schemas", status_code=400), says(JUDGE_REPLY))
-    run = ask(models, plan())
-    assert run.result
-    assert run.result.analysis
-    assert [request.output_schema is None for request in models.requests("judge")] == [False, True]
-
-
-def test_judge_is_blind_and_its_letters_are_mapped_back() -> None:
-    """The judge sees letters at temperature 0; the analysis has the panel's names, in running text too."""
-    models = ScriptedModels().script("panel", "x/secret", says("now")).script("panel", "y/hidden", says("later"))
-    models.script("judge", "j", says(JUDGE_REPLY)).script("outer", "o", says("x"))
-    run = ask(models, plan("x/secret", "y/hidden"))
-    [request] = models.requests("judge")
-    assert request.temperature == 0
-    assert "secret" not in str(request.messages)
-    assert run.result
-    assert run.result.analysis
-    assert run.result.analysis.unique_insights[0].model_dump() == {
-        "model": "y/hidden",
-        "insight": "x/secret forgot the back-ups",
-    }
 
 
 def test_all_panelists_failed() -> None:

@@ -80,7 +80,7 @@ class TestRequest:
             seed=0,
             tools=(tool,),
             tool_choice="none",
-            output_schema=OutputSchema("analysis", {"type": "object", "additionalProperties": False}),
+            output_format=OutputSchema("analysis", {"type": "object", "additionalProperties": False}),
         )
         body = wire.request_body(request)
         assert (body["max_completion_tokens"], body["temperature"], body["seed"]) == (16, 0.0, 0)
