@@ -150,6 +150,7 @@ class Context:
                 provider.api_key,
                 _OPENROUTER_HEADERS if provider.is_openrouter else (),
                 _key_hint(provider),
+                has_catalogue=provider.is_openrouter,
             )
         local = [model for model in plan.models if model.is_local]
         if local:

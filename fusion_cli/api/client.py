@@ -15,7 +15,7 @@ from typing import Any, Self
 import httpx
 
 from fusion_cli import __version__
-from fusion_cli.api import wire
+from fusion_cli.api import catalogue, wire
 from fusion_cli.api.retry import parse_retry_after_s, wait_before_retry_s
 from fusion_cli.api.sse import EventDecoder, EventTooLargeError
 from fusion_cli.chat import ChatRequest, Completion, Delta, Endpoint, ModelName
@@ -43,6 +43,7 @@ class ChatClient:
         endpoints: Where each model of the run is served.
         transport: What carries the requests, for tests; None is the network.
         on_first_request: Called once, when the first request has been handed to the network.
+        catalogue_s: How long a server may take to list its models.
     """
 
     def __init__(
@@ -51,10 +52,13 @@ class ChatClient:
         *,
         transport: httpx.AsyncBaseTransport | None = None,
         on_first_request: Callable[[], None] | None = None,
+        catalogue_s: float = 10.0,
     ) -> None:
         self._endpoints = endpoints
         self._transport = transport
         self._on_first_request = on_first_request
+        self._catalogue_s = catalogue_s
+        self._catalogues: dict[str, asyncio.Task[Mapping[str, int]]] = {}
         self._http: httpx.AsyncClient
 
     async def __aenter__(self) -> Self:
@@ -87,6 +91,10 @@ class ChatClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        asked = list(self._catalogues.values())
+        for task in asked:
+            task.cancel()  # a finished one does not mind
+        await asyncio.gather(*asked, return_exceptions=True)
         await self._http.aclose()
 
     async def complete(self, request: ChatRequest, on_delta: Callable[[Delta], None]) -> Completion:
@@ -120,8 +128,32 @@ class ChatClient:
                 return assembly.completion(attempt)
 
     async def context_tokens(self, model: ModelName) -> int | None:
-        """Return how much the model can read and write in one call (see `chat.ModelClient`)."""
-        return self._endpoints[model].context_tokens
+        """Return how much the model can read and write in one call (see `chat.ModelClient`).
+
+        A server's catalogue is asked once; whatever is wrong with it, its models' contexts are unknown then.
+        """
+        endpoint = self._endpoints[model]
+        if endpoint.context_tokens is not None or not endpoint.has_catalogue:
+            return endpoint.context_tokens
+        asked = self._catalogues.get(endpoint.base_url)
+        if asked is None:
+            asked = self._catalogues[endpoint.base_url] = asyncio.create_task(self._catalogue(endpoint.base_url))
+        # Shielded: a caller that gives up does not take the answer away from the others.
+        return catalogue.find(await asyncio.shield(asked), model.slug)
+
+    async def _catalogue(self, base_url: str) -> Mapping[str, int]:
+        """Return what the server tells of its models' contexts; empty when that cannot be had. No key is sent."""
+        try:
+            async with (
+                asyncio.timeout(self._catalogue_s),
+                self._http.stream("GET", f"{base_url}/models", headers={"Accept": "application/json"}) as response,
+            ):
+                if response.status_code != 200:
+                    return {}
+                body = await _read_at_most(response, _MAX_BODY_BYTES)
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError):
+            return {}
+        return catalogue.context_lengths(body)
 
     async def _stream(
         self,

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from fusion_cli.chat import ChatRequest, Completion, Delta, Message, OutputSchema, ToolCall, Usage
+from fusion_cli.chat import ChatRequest, Citation, Completion, Delta, Message, OutputSchema, ToolCall, Usage
 from fusion_cli.errors import (
     KeyRejectedError,
     ModelError,
@@ -21,6 +21,8 @@ from fusion_cli.terminal import one_line
 
 MAX_TEXT_CHARS = 2_000_000
 MAX_TOOL_CALLS = 64
+MAX_CITATIONS = 200
+MAX_URL_CHARS = 2000
 
 
 def request_body(request: ChatRequest) -> dict[str, Any]:
@@ -35,24 +37,44 @@ def request_body(request: ChatRequest) -> dict[str, Any]:
         "seed": request.seed,
     }
     if request.reasoning:
-        chosen = {"effort": request.reasoning.effort, "max_tokens": request.reasoning.max_tokens}
-        body["reasoning"] = {key: value for key, value in chosen.items() if value is not None}
-    if request.tools:
-        body["tools"] = [
-            {
-                "type": "function",
-                "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters},
-            }
-            for tool in request.tools
-        ]
-        body["tool_choice"] = request.tool_choice
+        halves = {"effort": request.reasoning.effort, "max_tokens": request.reasoning.max_tokens}
+        body["reasoning"] = {key: value for key, value in halves.items() if value is not None}
+    functions = [
+        {
+            "type": "function",
+            "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters},
+        }
+        for tool in request.tools
+    ]
+    on_server = [
+        {"type": tool.type, **({"parameters": tool.parameters} if tool.parameters else {})}
+        for tool in request.server_tools
+    ]
+    body["tools"] = [*functions, *on_server] or None
+    body["tool_choice"] = request.tool_choice if functions else None
+    if on_server and request.max_tool_calls:
+        # Chat completions has this condition for what its tools call `max_tool_calls`: after it comes a turn of text.
+        body["stop_server_tools_when"] = [{"type": "step_count_is", "step_count": request.max_tool_calls}]
     if isinstance(request.output_format, OutputSchema):
         schema = request.output_format
         body["response_format"] = {
             "type": "json_schema",
             "json_schema": {"name": schema.name, "strict": True, "schema": schema.schema},
         }
-    return {key: value for key, value in body.items() if value is not None}
+    elif request.output_format:
+        body["response_format"] = {"type": request.output_format}
+    chosen = {key: value for key, value in body.items() if value is not None}
+    others = {key: value for key, value in request.extra.items() if key not in chosen}
+    return {key: _plain(value) for key, value in (chosen | others).items()}
+
+
+def _plain(value: Any) -> Any:
+    """Return `value` in the dictionaries and lists that JSON can be written from: a read-only mapping is neither."""
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return value
 
 
 def _message(message: Message) -> dict[str, Any]:
@@ -79,6 +101,7 @@ class Assembly:
         self._texts: list[str] = []
         self._size = 0
         self._calls: dict[int, dict[str, str]] = {}
+        self._citations: dict[str, Citation] = {}
         self._usage = Usage()
         self._model: str | None = None
 
@@ -147,6 +170,9 @@ class Assembly:
                 calls = delta.get("tool_calls")
                 if isinstance(calls, list):
                     self._read_calls(calls)
+                annotations = delta.get("annotations")
+                if isinstance(annotations, list):
+                    self._read_annotations(annotations)
             reason = choice.get("finish_reason")
             if isinstance(reason, str):
                 self.finish_reason = reason
@@ -173,6 +199,14 @@ class Assembly:
                     self._size += len(part)
                     call[key] = call[key] + part if key == "arguments" else call[key] or part
 
+    def _read_annotations(self, annotations: list[Any]) -> None:
+        for annotation in annotations:
+            if len(self._citations) >= MAX_CITATIONS:
+                return
+            found = _citation(annotation)
+            if found:
+                self._citations.setdefault(found.url, found)
+
     def completion(self, attempts: int) -> Completion:
         """Return the finished call."""
         return Completion(
@@ -185,7 +219,24 @@ class Assembly:
             ),
             self._model,
             attempts,
+            tuple(self._citations.values()),
         )
+
+
+def _citation(annotation: Any) -> Citation | None:
+    """Return the page that an annotation names, in either of its two shapes; None where it names none."""
+    if not isinstance(annotation, dict) or annotation.get("type") != "url_citation":
+        return None
+    page = annotation.get("url_citation", annotation)
+    url = page.get("url") if isinstance(page, dict) else None
+    if not isinstance(url, str) or len(url) > MAX_URL_CHARS:
+        return None
+    url = one_line(url, 2 * MAX_URL_CHARS)  # cleaning can make it longer; half an address would lead elsewhere
+    scheme, _, rest = url.partition("://")
+    if scheme.lower() not in {"http", "https"} or not rest or len(url) > MAX_URL_CHARS:
+        return None
+    title = page.get("title")
+    return Citation(url, (one_line(title) if isinstance(title, str) else "") or url)
 
 
 def _without_halves(text: str) -> str:
@@ -259,6 +310,8 @@ def error_from_body(status: int, body: Any, retry_after_s: float | None = None) 
     elif status == 200 and isinstance(code, str) and len(code) == 3 and code.isdecimal() and 400 <= int(code) < 600:
         status = int(code)
     said = one_line(message) if isinstance(message, str) else ""
+    if raw := _provider_said(metadata.get("raw")):  # the message beside it is just "Provider returned error"
+        said = one_line(f"{said}: {raw}" if said else raw)
     reasons = metadata.get("reasons")
     if isinstance(reasons, list) and reasons:
         said = one_line(f"{said} ({', '.join(str(reason) for reason in reasons[:5])})")
@@ -266,6 +319,19 @@ def error_from_body(status: int, body: Any, retry_after_s: float | None = None) 
     told = f"HTTP {status}: {said}" if status != 200 and said else said or f"HTTP {status} without a message"
     moderated = bool(reasons) or str(metadata.get("error_type")) in _MODERATED
     return _error_class(status, moderated=moderated)(told, **details)
+
+
+def _provider_said(raw: Any) -> str:
+    """Return what the model's provider said itself, as a router passes it on: text, or the JSON of an error."""
+    if not isinstance(raw, str):
+        return ""
+    try:
+        value = json.loads(raw)
+    except (ValueError, RecursionError):
+        return one_line(raw)
+    error = value.get("error", value) if isinstance(value, dict) else value
+    message = error.get("message") if isinstance(error, dict) else error
+    return one_line(message) if isinstance(message, str) else ""
 
 
 def _error_class(status: int, *, moderated: bool) -> type[ModelError]:

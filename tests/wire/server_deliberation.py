@@ -4,7 +4,8 @@ Knows what each role is asked for on the wire, and nothing of the code that asks
 """
 
 import json
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from tests.wire.server_reply import Call, Reply, Request
@@ -17,9 +18,8 @@ def deliberation(latency_s: float = 0.0) -> Callable[[Request], Reply]:
 
     def respond(request: Request) -> Reply:
         if request.role == "judge":
-            schema = request.body["response_format"].get("json_schema", {}).get("schema", {})
-            text = json.dumps(analysis(labels(schema) or ["model-a", "model-b"]))
-            return Reply(text, delay_first_s=latency_s)
+            names = labels(request.body.get("response_format")) or letters(request.texts) or ["model-a", "model-b"]
+            return Reply(json.dumps(analysis(names)), delay_first_s=latency_s)
         if request.role == "panel":
             text = f"{request.model} says: SQLite is enough until many processes write at once."
             return Reply(text, delay_first_s=latency_s)
@@ -34,6 +34,14 @@ def deliberation(latency_s: float = 0.0) -> Callable[[Request], Reply]:
 def labels(schema: object) -> list[str]:
     """Return the strings of the first `enum` anywhere in a JSON Schema."""
     return next(_enums(schema), [])
+
+
+def letters(texts: Iterable[str]) -> list[str]:
+    """Return the letters that the judge's prompt says to use; the last one counts, as responses come before it."""
+    named: list[str] = []
+    for text in texts:
+        named = re.findall(r"hold respondents' letters: ((?:\w+, )*\w+)", text) or named
+    return named[-1].split(", ") if named else []
 
 
 def _enums(node: object) -> Iterator[list[str]]:

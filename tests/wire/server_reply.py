@@ -14,6 +14,7 @@ FaultKind = Literal["close", "reset", "end", "stall", "comments", "error"]
 Outcome = Literal["open", "complete", "cut", "client_closed"]
 
 DEPTH_HEADER = "x-openrouter-fusion-depth"
+JUDGES_TASK = "You are the judge"
 
 
 @dataclass(slots=True)
@@ -58,10 +59,17 @@ class Request:
 
     @property
     def role(self) -> Role:
-        """Who is asked: a judge has a `response_format`, a panelist the depth header, the outer neither."""
-        if isinstance(self.body, dict) and self.body.get("response_format"):
-            return "judge"
-        return "panel" if self.headers.get(DEPTH_HEADER, "0") != "0" else "outer"
+        """Who is asked: the outer model has no depth header, and a judge is told that it is one."""
+        if self.headers.get(DEPTH_HEADER, "0") == "0":
+            return "outer"
+        return "judge" if any(JUDGES_TASK in text for text in self.texts) else "panel"
+
+    @property
+    def texts(self) -> list[str]:
+        """What the messages say, each message's text in order."""
+        messages = self.body.get("messages") if isinstance(self.body, dict) else None
+        contents = [it.get("content") for it in messages or [] if isinstance(it, dict)]
+        return [content for content in contents if isinstance(content, str)]
 
     def end(self, outcome: Outcome) -> None:
         """Note how the reply ended; the first word stands."""

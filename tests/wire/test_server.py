@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
+from fusion_cli.prompts import judge_messages
 from tests.wire.server import (
     Call,
     Fault,
@@ -34,8 +35,19 @@ TIMEOUT = httpx.Timeout(5.0, read=0.3)
 
 def ask(server: WireServer, **body: Any) -> httpx.Response:
     """Post a streaming chat completion and read it whole."""
+    return post(server, 0, **body)
+
+
+def ask_judge(server: WireServer, **body: Any) -> httpx.Response:
+    """Post what a judge of A and C is asked, and read the answer whole."""
+    messages = judge_messages("=====", "Which?", {"A": "One.", "C": "Two."}, 1)
+    return post(server, 1, messages=[{"role": it.role, "content": it.content} for it in messages], **body)
+
+
+def post(server: WireServer, depth: int, **body: Any) -> httpx.Response:
+    """Post a streaming chat completion from some depth."""
     payload = {"model": SLUG, "stream": True, "messages": [{"role": "user", "content": "Which?"}], **body}
-    headers = {"x-openrouter-fusion-depth": "1"} if body.get("response_format") else {}
+    headers = {"x-openrouter-fusion-depth": str(depth)} if depth else {}
     with httpx.Client(timeout=TIMEOUT) as client:
         return client.post(f"{server.url}/chat/completions", json=payload, headers=headers)
 
@@ -215,7 +227,7 @@ def test_scripts_go_by_precision_and_in_order() -> None:
         server.script(SLUG, Reply("one"), Reply("two"))
         server.script("/api/v1/models", document({"data": []}), failure(500))
         texts = [said(chunks(ask(server).content)) for _ in range(3)]
-        judged = said(chunks(ask(server, model="x/y", response_format={"type": "json_object"}).content))
+        judged = said(chunks(ask_judge(server, model="x/y").content))
         other = said(chunks(ask(server, model="x/y").content))
         statuses = [httpx.get(f"{server.url}/models").status_code for _ in range(2)]
         assert [request.role for request in server.calls(model="x/y")] == ["judge", "outer"]
@@ -253,13 +265,31 @@ def test_the_deliberation_plays_all_roles() -> None:
     response_format = {"type": "json_schema", "json_schema": {"name": "analysis", "schema": schema}}
     with WireServer(deliberation()) as server:
         first, second = (chunks(ask(server, tools=tools, tool_choice=c).content) for c in ("auto", "none"))
-        analysis = json.loads(said(chunks(ask(server, response_format=response_format).content)))
+        analysis = json.loads(said(chunks(ask_judge(server, response_format=response_format).content)))
     fragments = [call for c in first[:-1] for ch in c["choices"] for call in ch["delta"].get("tool_calls", [])]
     assert fragments[0]["function"]["name"] == "fusion"
     arguments = "".join(fragment["function"]["arguments"] for fragment in fragments)
     assert json.loads(arguments) == {"prompt": "Which?"}
     assert said(second).startswith("SQLite")
     assert analysis["unique_insights"][0]["model"] == "Response B"
+
+
+@pytest.mark.parametrize("asked_for", [{}, {"response_format": {"type": "json_object"}}], ids=["text", "json_object"])
+def test_a_judge_without_a_schema_uses_the_letters_of_its_prompt(asked_for: dict[str, Any]) -> None:
+    """The deliberation also works where the judge's output format does not name the letters."""
+    with WireServer(deliberation()) as server:
+        analysis = json.loads(said(chunks(ask_judge(server, **asked_for).content)))
+    assert analysis["contradictions"][0]["stances"][0]["model"] == "A"
+    assert analysis["unique_insights"][0]["model"] == "C"
+
+
+@pytest.mark.parametrize("response_format", [None, {"type": "json_object"}])
+def test_roles_go_by_depth_and_task(response_format: object) -> None:
+    """An output format says nothing: what is asked at depth 0 is outer, and only a judge is told to be one."""
+    with WireServer(lambda request: Reply(request.role)) as server:
+        asked = (ask(server, response_format=response_format), post(server, 1, response_format=response_format))
+        judge = ask_judge(server, response_format=response_format)
+    assert [said(chunks(response.content)) for response in (*asked, judge)] == ["outer", "panel", "judge"]
 
 
 def test_fragments_of_two_tool_calls_are_interleaved() -> None:

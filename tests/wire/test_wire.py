@@ -1,4 +1,4 @@
-"""Promises of `api.wire`: what a request says and leaves out, how chunks become a completion, what an error means."""
+"""Promises of `api.wire`: how chunks become a completion, and what an error means."""
 
 import json
 from collections.abc import Callable
@@ -7,18 +7,7 @@ from typing import Any
 import pytest
 
 from fusion_cli.api import wire
-from fusion_cli.chat import (
-    ChatRequest,
-    Completion,
-    Delta,
-    FunctionTool,
-    Message,
-    ModelName,
-    OutputSchema,
-    Reasoning,
-    ToolCall,
-    Usage,
-)
+from fusion_cli.chat import Citation, Completion, Delta, ToolCall, Usage
 from fusion_cli.errors import (
     KeyRejectedError,
     ModelError,
@@ -28,9 +17,6 @@ from fusion_cli.errors import (
     RateLimitError,
     ServerFailedError,
 )
-
-MODEL = ModelName("openrouter", "openai/gpt-5")
-ASK = (Message("user", "Which?"),)
 
 
 def chunk(delta: object = None, finish_reason: object = None, **others: Any) -> dict[str, Any]:
@@ -55,81 +41,6 @@ def each(make: Callable[[Any], Any], *values: Any) -> list[Any]:
 def calls(*fragments: Any) -> tuple[ToolCall, ...]:
     """Return the tool calls that these fragments make, each in a chunk of its own."""
     return assembled(*(chunk({"tool_calls": [fragment]}) for fragment in fragments))[0].tool_calls
-
-
-class TestRequest:
-    """The body of a request."""
-
-    def test_what_nobody_set_is_absent(self) -> None:
-        """A plain request holds these keys and no null."""
-        assert wire.request_body(ChatRequest(MODEL, ASK, fusion_depth=1)) == {
-            "model": "openai/gpt-5",
-            "messages": [{"role": "user", "content": "Which?"}],
-            "stream": True,
-            "stream_options": {"include_usage": True},
-        }
-
-    def test_what_was_set_is_there(self) -> None:
-        """Limits, tools and schema stand where the specification has them; zeros are not nothing."""
-        tool = FunctionTool("fusion", "Convene.", {"type": "object"})
-        request = ChatRequest(
-            MODEL,
-            ASK,
-            max_completion_tokens=16,
-            temperature=0.0,
-            seed=0,
-            tools=(tool,),
-            tool_choice="none",
-            output_format=OutputSchema("analysis", {"type": "object", "additionalProperties": False}),
-        )
-        body = wire.request_body(request)
-        assert (body["max_completion_tokens"], body["temperature"], body["seed"]) == (16, 0.0, 0)
-        assert body["tools"] == [
-            {
-                "type": "function",
-                "function": {"name": "fusion", "description": "Convene.", "parameters": {"type": "object"}},
-            }
-        ]
-        assert body["tool_choice"] == "none"
-        assert body["response_format"] == {
-            "type": "json_schema",
-            "json_schema": {
-                "name": "analysis",
-                "strict": True,
-                "schema": {"type": "object", "additionalProperties": False},
-            },
-        }
-
-    def test_a_tool_choice_without_tools_is_not_sent(self) -> None:
-        """Servers refuse the one without the other."""
-        assert "tool_choice" not in wire.request_body(ChatRequest(MODEL, ASK, tool_choice="auto"))
-
-    @pytest.mark.parametrize(
-        ("reasoning", "sent"),
-        [
-            (Reasoning(effort="low"), {"effort": "low"}),
-            (Reasoning(max_tokens=0), {"max_tokens": 0}),
-            (None, None),
-        ],
-    )
-    def test_reasoning_is_an_effort_or_a_number(self, reasoning: Reasoning | None, sent: object) -> None:
-        """Only the half that was chosen is sent."""
-        assert wire.request_body(ChatRequest(MODEL, ASK, reasoning=reasoning)).get("reasoning") == sent
-
-    def test_a_tool_call_and_its_result_are_messages(self) -> None:
-        """The call stands in the assistant's message, the result names the call; arguments stay text."""
-        call = ToolCall("call_1", "fusion", '{"prompt": ')
-        messages = (Message("assistant", "", (call,)), Message("tool", "{}", tool_call_id="call_1"))
-        assert wire.request_body(ChatRequest(MODEL, messages))["messages"] == [
-            {
-                "role": "assistant",
-                "content": "",
-                "tool_calls": [
-                    {"id": "call_1", "type": "function", "function": {"name": "fusion", "arguments": '{"prompt": '}}
-                ],
-            },
-            {"role": "tool", "content": "{}", "tool_call_id": "call_1"},
-        ]
 
 
 class TestText:
@@ -267,6 +178,83 @@ class TestToolCalls:
         assert len(assembled(chunk({"tool_calls": fragments}))[0].tool_calls) <= 128
 
 
+def page(url: object, **others: Any) -> dict[str, Any]:
+    """Return an annotation that names a page, as OpenRouter sends it."""
+    return {"type": "url_citation", "url_citation": {"url": url, **others}}
+
+
+def cited(*annotations: Any) -> tuple[Citation, ...]:
+    """Return what is cited by a stream with these annotations, all in one delta."""
+    return assembled(chunk({"content": "a", "annotations": list(annotations)}), chunk({}, "stop"))[0].citations
+
+
+class TestCitations:
+    """The pages that a model says it used."""
+
+    def test_each_page_is_named_once_in_order(self) -> None:
+        """Over all deltas, a URL counts where it came first, under the title that it had there."""
+        completion, _, _ = assembled(
+            chunk({"content": "a", "annotations": [page("https://b.test/x", title="B", start_index=0, end_index=1)]}),
+            chunk({"annotations": [page("https://a.test", title="A"), page("https://b.test/x", title="again")]}),
+            chunk({"annotations": [{"type": "url_citation", "url": "HTTP://c.test/?q=1#top", "title": "C"}]}, "stop"),
+        )
+        assert completion.citations == (
+            Citation("https://b.test/x", "B"),
+            Citation("https://a.test", "A"),
+            Citation("HTTP://c.test/?q=1#top", "C"),
+        )
+
+    def test_a_whole_body_cites_like_a_stream(self) -> None:
+        """The message of a completion that came as one body has the same annotations."""
+        body = {"choices": [{"message": {"content": "Yes", "annotations": [page("https://a.test", title="A")]}}]}
+        completion, _, _ = assembled(*wire.whole_body_as_event(json.dumps(body).encode()))
+        assert completion.citations == (Citation("https://a.test", "A"),)
+
+    @pytest.mark.parametrize("title", [None, 7, [], "", " \n", "\x1b[2J"])
+    def test_without_a_title_the_url_stands_for_it(self, title: object) -> None:
+        """A citation always has a line to show."""
+        assert cited(page("https://a.test", title=title), page("https://b.test")) == (
+            Citation("https://a.test", "https://a.test"),
+            Citation("https://b.test", "https://b.test"),
+        )
+
+    @pytest.mark.parametrize(
+        "annotation",
+        [
+            *(None, 7, "https://a.test", [], {}, {"type": "url_citation"}, {"type": ["url_citation"]}),
+            *each(lambda value: {"type": "url_citation", "url_citation": value}, None, 7, [], "https://a.test", {}),
+            {"type": "file", "url_citation": {"url": "https://a.test"}},
+            *each(page, None, 7, [], "", "a.test", "https://", "//a.test", "javascript:alert(1)", "file:///etc/passwd"),
+            *each(page, "data:text/html,<p>", "\x1b]8;;https://a.test\x07", "https://a.test/" + "x" * 2000),
+            page("https://a.test/" + "\u202e" * 1900),
+        ],
+        ids=lambda value: str(value)[:60],
+    )
+    def test_what_names_no_page_is_passed_over(self, annotation: Any) -> None:
+        """Junk among the annotations costs itself alone."""
+        assert cited(annotation, page("https://ok.test", title="OK")) == (Citation("https://ok.test", "OK"),)
+
+    @pytest.mark.parametrize("annotations", [None, 7, {}, "x", {"url": "https://a.test"}])
+    def test_annotations_of_another_shape_say_nothing(self, annotations: Any) -> None:
+        """What is no list of annotations leaves the answer as it is."""
+        completion, _, _ = assembled(chunk({"content": "a", "annotations": annotations}))
+        assert (completion.text, completion.citations) == ("a", ())
+
+    def test_both_halves_are_one_clean_line(self) -> None:
+        """Escape codes, line breaks and direction controls never reach the screen."""
+        hostile = "\x1b]0;t\x07a\nb\x9b31m\u202e\ud800" + "x" * 100_000
+        (found,) = cited(page("https://a.test/\x1b[31m\nq\u202e", title=hostile))
+        assert found.url == "https://a.test/ q<U+202E>"
+        assert found.title.startswith("a b<U+202E>\ufffdx")
+        assert found.title.isprintable()
+        assert len(found.title) <= 200
+
+    def test_endless_citations_are_cut(self) -> None:
+        """The first 200 pages are kept, however many are named."""
+        found = cited(*(page(f"https://a.test/{at}") for at in range(20_000)))
+        assert [citation.url for citation in found] == [f"https://a.test/{at}" for at in range(200)]
+
+
 class TestUsage:
     """Figures."""
 
@@ -337,6 +325,12 @@ class TestErrors:
         """Names and nonsense are worth another attempt, and raise nothing else."""
         error = wire.error_from_body(200, {"error": {"code": code, "message": "gone"}})
         assert (type(error), error.status_code, str(error)) == (ServerFailedError, None, "gone")
+
+    @pytest.mark.parametrize("raw", ["too long\n", '{"error": {"message": "too long"}}', '{"message": "too long"}'])
+    def test_the_providers_own_words_are_passed_on(self, raw: str) -> None:
+        """A router's "Provider returned error" comes with what the provider said, which says why."""
+        body = {"error": {"code": 400, "message": "Provider returned error", "metadata": {"raw": raw}}}
+        assert str(wire.error_from_body(400, body)) == "HTTP 400: Provider returned error: too long"
 
     def test_text_before_an_error_is_kept_and_shown(self) -> None:
         """An error in the same packet as text does not swallow the text."""
