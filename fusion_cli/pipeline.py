@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from fusion_cli import events, prompts
@@ -21,15 +20,15 @@ from fusion_cli.errors import (
     NoCreditsError,
     RateLimitError,
 )
+from fusion_cli.judging import REFUSED, judge
 from fusion_cli.record import Record
 
-if TYPE_CHECKING:  # results and analysis bring pydantic (100 ms): imported while the first responses are awaited
+if TYPE_CHECKING:  # results bring pydantic (100 ms): imported while the first responses are awaited
     from fusion_cli.events import Emit
     from fusion_cli.plan import Panelist, Plan
-    from fusion_cli.results import Analysis, AnalysisRun, AskRun
+    from fusion_cli.results import AnalysisRun, AskRun
 
 _CONSULT_ROUNDS = 3
-_REFUSED = {400, 404, 422}
 _CAPPED = {
     "status": "error",
     "error": "the panel can be convened once a turn",
@@ -97,7 +96,7 @@ async def consult(record: Record) -> Turn:
     """Ask the outer model whether the panel is needed; where the user has decided that, nobody is asked."""
     plan = record.plan
     prompt = plan.prompt.text()
-    messages = prompts.consult_messages(prompt)
+    messages = plan.conversation or prompts.question_messages(prompt, plan.system)
     if plan.tool_choice == "required":
         record.emit(events.OuterDecided(convene=True, forced=True))
         call = prompts.forced_call(plan.prompt.question)
@@ -113,13 +112,14 @@ async def consult(record: Record) -> Turn:
             seed=plan.seed,
             tools=offered,
             tool_choice=("none" if last else "auto") if offered else None,
+            extra=plan.outer_extra,
         )
         try:
             completion, _ = await record.call(
                 "outer", request, lambda delta: record.emit(events.OuterDelta(delta.text)), calls_suffice=not last
             )
         except ModelRejectedError as error:
-            if offered and error.status_code in _REFUSED:
+            if offered and error.status_code in REFUSED:
                 error.hint = "If this model knows no tools: --tool-choice required, or none."
             raise
         if not completion.tool_calls or last:
@@ -131,7 +131,8 @@ async def consult(record: Record) -> Turn:
         if chosen:
             record.emit(events.OuterDecided(convene=True, forced=False))
             call, question = chosen
-            return Turn(messages, call=call, prompt=plan.prompt.text(question))
+            # A conversation's own words for the panel stand for it, as upstream; files that were added do not.
+            return Turn(messages, call=call, prompt=question if plan.conversation else plan.prompt.text(question))
     raise AssertionError("the last round always returns")
 
 
@@ -190,22 +191,35 @@ async def convene_panel(record: Record, prompt: str) -> None:
 async def _ask_panelist(record: Record, panelist: Panelist, prompt: str) -> None:
     plan, emit = record.plan, record.emit
     emit(events.PanelAdded(panelist.label, panelist.model.slug))
+    tools = plan.tools_for(panelist.model)
     request = ChatRequest(
         panelist.model,
-        prompts.panel_messages(prompt, panelist.system),
+        prompts.question_messages(prompt, panelist.system),
         panelist.max_completion_tokens,
         panelist.temperature,
-        plan.reasoning,
+        panelist.reasoning,
         plan.seed,
+        server_tools=tools,
+        max_tool_calls=plan.max_tool_calls if tools else None,
         fusion_depth=1,
     )
-    try:
-        completion, took = await record.call(
+
+    async def answer(request: ChatRequest) -> tuple[Completion, float]:
+        return await record.call(
             "panel",
             request,
             lambda delta: emit(events.PanelDelta(panelist.label, delta.text, delta.reasoning)),
             label=panelist.label,
         )
+
+    try:
+        try:
+            completion, took = await answer(request)
+        except ModelRejectedError as error:  # a model without web tools still has something to say
+            if not tools or error.status_code not in REFUSED or "tool" not in str(error).lower():
+                raise
+            record.warn(f"{panelist.label} refused the web tools ({error}): asked again without them")
+            completion, took = await answer(request._replace(server_tools=(), max_tool_calls=None))
     except ModelError as error:
         record.failures[panelist] = error
         emit(
@@ -242,69 +256,13 @@ def _why_all_failed(failures: list[ModelError]) -> tuple[str, ModelError]:
     for error in failures:
         if isinstance(error, RateLimitError):
             return "rate_limited", error
+    if all(error.status_code == 404 for error in failures):
+        return "invalid_model", failures[0]
     if len({type(error) for error in failures}) == 1 and isinstance(
         failures[0], KeyRejectedError | ModelUnreachableError
     ):
         return "all_panels_failed", failures[0]
     return "all_panels_failed", ModelError("all panel models failed")
-
-
-async def judge(record: Record, prompt: str, missing: int) -> Analysis | None:
-    """Have the responses compared; without a usable analysis the run goes on, degraded, and says why.
-
-    The judge reads letters for names. It is asked for JSON by schema, else by the prompt alone, at temperature 0 where
-    its server allows one, and asked once more when its reply is no analysis.
-    """
-    from fusion_cli.analysis import AnalysisError, read_analysis
-
-    plan = record.plan
-    labels = {letter: panelist.label for letter, panelist in record.letters().items()}
-    record.emit(events.AnalysisInProgress(plan.judge.slug, len(labels)))
-    request = ChatRequest(
-        plan.judge,
-        prompts.judge_messages(record.fence, prompt, record.lettered_responses(), missing),
-        plan.judge_max_completion_tokens,
-        temperature=0.0,
-        reasoning=plan.reasoning,
-        seed=plan.seed,
-        output_format=prompts.analysis_schema(list(labels), small_model=plan.judge.is_local),
-        fusion_depth=1,
-    )
-    try:
-        started = time.monotonic()
-        request, reply = await _ask_judge(record, request)
-        try:
-            checked = read_analysis(reply, labels)
-        except AnalysisError as problem:
-            repair = (Message("assistant", reply[:4000] or "(empty)"), prompts.repair_message(str(problem)))
-            request, reply = await _ask_judge(record, request._replace(messages=(*request.messages, *repair)))
-            checked = read_analysis(reply, labels)
-    except AnalysisError as problem:
-        record.analysis_failed(problem.failure_reason, f"the judge {plan.judge.slug}: {problem}")
-    except ModelError as error:
-        record.analysis_failed("judge_upstream_error", f"the judge {plan.judge.slug}: {error}")
-        if isinstance(error, NoCreditsError | KeyRejectedError):  # what comes next may need the same account
-            record.cause = error
-    else:
-        for dropped in checked.dropped:
-            record.warn(dropped)
-        record.emit(events.AnalysisCompleted(checked.analysis, time.monotonic() - started))
-        return checked.analysis
-    return None
-
-
-async def _ask_judge(record: Record, request: ChatRequest) -> tuple[ChatRequest, str]:
-    """Return the judge's reply, and the request in the form that its server accepted."""
-    while True:
-        try:
-            completion, _ = await record.call("judge", request, lambda delta: None, text_needed=False)
-        except ModelRejectedError as error:
-            if error.status_code not in _REFUSED or request.temperature is None:
-                raise
-            no_schema = request.output_format is None
-            request = request._replace(output_format=None, temperature=None if no_schema else request.temperature)
-        else:
-            return request, completion.text
 
 
 async def synthesize(record: Record, turn: Turn, call: ToolCall) -> str:
@@ -319,36 +277,54 @@ async def synthesize(record: Record, turn: Turn, call: ToolCall) -> str:
     result = record.tool_result().for_outer_model()
     as_tool = ChatRequest(
         plan.outer,
-        (
-            Message("system", prompts.ANSWER_FROM_RESULT),
-            *_result_after_its_call(turn.messages, prompts.tool_answer(call, result)),
-        ),
+        prompts.answer_messages(_result_after_its_call(turn.messages, prompts.tool_answer(call, result))),
         plan.answer_max_completion_tokens,
         seed=plan.seed,
         tools=(prompts.FUSION_TOOL,),
         tool_choice="none",
+        extra=plan.outer_extra,
     )
     as_text = as_tool._replace(
         messages=prompts.plain_answer_messages(
-            record.fence, turn.prompt, record.lettered_responses(), result.get("analysis")
+            record.fence,
+            plan.prompt.text() if plan.conversation else turn.prompt,
+            record.lettered_responses(),
+            result.get("analysis"),
+            plan.system,
         ),
         tools=(),
         tool_choice=None,
     )
-
-    async def write(request: ChatRequest) -> str:
-        completion, _ = await record.call("outer", request, lambda delta: record.emit(events.AnswerDelta(delta.text)))
-        return _answered(record, completion)
-
     if plan.outer.is_local:
-        return await write(as_text)
+        return await _write(record, as_text)
     try:
-        return await write(as_tool)
+        return await _write(record, as_tool)
     except ModelRejectedError as error:  # a server without tools must not cost a panel that is paid for
-        if error.status_code not in _REFUSED or error.partial:
+        if error.status_code not in REFUSED or error.partial:
             raise
         record.warn(f"{plan.outer.slug} refused the tool result ({error}): asked again in plain text")
-        return await write(as_text)
+        return await _write(record, as_text)
+
+
+async def _write(record: Record, request: ChatRequest) -> str:
+    """Return the answer; a model that calls the tool once more, which it may not, is told so once."""
+
+    async def ask_outer(request: ChatRequest, *, last: bool) -> Completion:
+        completion, _ = await record.call(
+            "outer",
+            request,
+            lambda delta: record.emit(events.AnswerDelta(delta.text)),
+            calls_suffice=not last,
+        )
+        return completion
+
+    completion = await ask_outer(request, last=False)
+    if not completion.text.strip():
+        record.warn(f"{request.model.slug} called a tool once more and was refused (fusion_invocation_capped)")
+        refusals = (prompts.tool_answer(call, _CAPPED) for call in completion.tool_calls)
+        again = Message("assistant", completion.text, completion.tool_calls)
+        completion = await ask_outer(request._replace(messages=(*request.messages, again, *refusals)), last=True)
+    return _answered(record, completion)
 
 
 def _answered(record: Record, completion: Completion) -> str:

@@ -80,6 +80,10 @@ class Plan(NamedTuple):
             return frozenset({self.outer})
         return frozenset({self.outer, self.judge, *(panelist.model for panelist in self.panel)})
 
+    def tools_for(self, model: ModelName) -> tuple[ServerTool, ...]:
+        """Return the tools that a panelist or the judge on this model gets."""
+        return self.tools if model.has_server_tools else ()
+
 
 def label_panel(slugs: list[str]) -> list[str]:
     """Return a label for each slug: the slug itself, or `slug#1`, `slug#2` where it stands several times."""

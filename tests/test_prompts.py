@@ -164,11 +164,11 @@ class TestAnswer:
 
     def test_a_persona_is_a_system_message(self) -> None:
         """A panelist reads its persona, if it has one, and then the prompt alone."""
-        assert prompts.panel_messages("Which?", "You are a critic.") == (
+        assert prompts.question_messages("Which?", "You are a critic.") == (
             Message("system", "You are a critic."),
             Message("user", "Which?"),
         )
-        assert prompts.panel_messages("Which?", None) == prompts.consult_messages("Which?")
+        assert prompts.question_messages("Which?", None) == (Message("user", "Which?"),)
 
 
 def objects(node: Any) -> Iterator[dict[str, Any]]:
@@ -202,6 +202,14 @@ class TestSchema:
         schema = prompts.analysis_schema("AB", small_model=small_model).schema
         enums = [node["enum"] for node in objects(schema) if "enum" in node]
         assert enums == [["A", "B"]] * 3
+
+    def test_every_attribution_has_room_for_its_quote(self, small_model: bool) -> None:
+        """With quotes, whoever is named is named beside a quote; the schema is as strict as without."""
+        schema = prompts.analysis_schema("AB", small_model=small_model, quotes=True).schema
+        records = [node for node in objects(schema) if node["type"] == "object"]
+        assert ["quote" in record["properties"] for record in records if "model" in record["properties"]] == [True] * 3
+        assert all(record["required"] == list(record["properties"]) for record in records)
+        assert "quote" not in json.dumps(prompts.analysis_schema("AB", small_model=small_model).schema)
 
     def test_only_a_small_model_is_capped(self, small_model: bool) -> None:
         """Hosted providers refuse caps; a small model does not stop without them, in any list or sentence."""

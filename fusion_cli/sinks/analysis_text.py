@@ -4,19 +4,52 @@ from fusion_cli.results import AnalysisRun
 
 
 def analysis_text(run: AnalysisRun) -> str:
-    """Return the judge's analysis in sections, or the responses where there is none."""
+    """Return the judge's analysis in sections, what failed a check marked, or the responses where there is none."""
     analysis = run.analysis
     if analysis is None:
         return "\n\n".join(f"## {response.label}\n\n{response.content.strip()}" for response in run.responses or ())
+    unproven = {(quote.where, quote.model) for quote in run.quotes or () if not quote.held}
+    unstable = {point.where for point in (run.second_look.points if run.second_look else ()) if not point.stable}
+
+    def by(where: str, model: str) -> str:
+        return f"{model} [quote not found]" if (where, model) in unproven else model
+
+    def point(where: str, text: str) -> str:
+        return f"- {text} [not in the second look]" if where in unstable else f"- {text}"
+
     sections = {
-        "Consensus": [f"- {point}" for point in analysis.consensus],
+        "Consensus": [point(f"consensus[{n}]", text) for n, text in enumerate(analysis.consensus)],
         "Contradictions": [
             line
-            for row in analysis.contradictions
-            for line in (f"- {row.topic}", *(f"  - {stance.model}: {stance.stance}" for stance in row.stances))
+            for n, row in enumerate(analysis.contradictions)
+            for line in (
+                point(f"contradictions[{n}]", row.topic),
+                *(
+                    f"  - {by(f'contradictions[{n}].stances[{m}]', stance.model)}: {stance.stance}"
+                    for m, stance in enumerate(row.stances)
+                ),
+            )
         ],
-        "Partial coverage": [f"- {row.point} ({', '.join(row.models)})" for row in analysis.partial_coverage],
-        "Unique insights": [f"- {row.model}: {row.insight}" for row in analysis.unique_insights],
-        "Blind spots": [f"- {point}" for point in analysis.blind_spots],
+        "Partial coverage": [
+            point(where, f"{row.point} ({', '.join(by(where, model) for model in row.models)})")
+            for n, row in enumerate(analysis.partial_coverage)
+            for where in [f"partial_coverage[{n}]"]
+        ],
+        "Unique insights": [
+            point(where, f"{by(where, row.model)}: {row.insight}")
+            for n, row in enumerate(analysis.unique_insights)
+            for where in [f"unique_insights[{n}]"]
+        ],
+        "Blind spots": [point(f"blind_spots[{n}]", text) for n, text in enumerate(analysis.blind_spots)],
+        "Checks": _checks(run),
     }
     return "\n\n".join(f"## {title}\n\n" + "\n".join(lines) for title, lines in sections.items() if lines)
+
+
+def _checks(run: AnalysisRun) -> list[str]:
+    lines = []
+    if run.supported:
+        lines.append(f"- {run.supported.held} of {run.supported.checked} attributions have a quote that holds")
+    if run.second_look:
+        lines.append(f"- the second look agrees on {run.second_look.agreement:.0%} of the points")
+    return lines

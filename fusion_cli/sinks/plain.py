@@ -69,7 +69,9 @@ class PlainSink:
                 self._note("panel", label, f"failed after {duration_s:.1f} s: {one_line(error)}")
             case events.AnalysisInProgress(model, responses):
                 self._note("judge", model, f"reads {_count(responses, 'response')}")
-            case events.AnalysisCompleted(analysis, duration_s):
+            case events.AnalysisCompleted(analysis, duration_s, supported, second_look):
+                checks = [f"{supported.held} of {supported.checked} quotes hold"] if supported else []
+                checks += [f"second look agrees to {second_look.agreement:.0%}"] if second_look else []
                 found = ", ".join(
                     (
                         f"{len(analysis.consensus)} agreed",
@@ -77,6 +79,7 @@ class PlainSink:
                         f"{len(analysis.partial_coverage)} covered in part",
                         _count(len(analysis.unique_insights), "unique insight"),
                         _count(len(analysis.blind_spots), "blind spot"),
+                        *checks,
                     )
                 )
                 self._terminal.note(f"judge   {found} ({duration_s:.1f} s)")

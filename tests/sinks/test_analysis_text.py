@@ -2,24 +2,33 @@
 
 from typing import Any
 
-from fusion_cli.results import Analysis, AnalysisRun, Response, ToolResult, UsageTotals
+from fusion_cli.results import (
+    Analysis,
+    AnalysisRun,
+    Point,
+    Quote,
+    Response,
+    SecondLook,
+    Supported,
+    ToolResult,
+    UsageTotals,
+)
 from fusion_cli.sinks.analysis_text import analysis_text
 
 EMPTY: dict[str, Any] = {key: [] for key in Analysis.model_fields}
 NOTHING_USED = UsageTotals(prompt_tokens=None, completion_tokens=None, total_tokens=None, cost=None)
 
 
-def run_with(result: ToolResult) -> AnalysisRun:
-    """Return a run that ended with this result."""
+def run_with(result: ToolResult, **checks: Any) -> AnalysisRun:
+    """Return a run that ended with this result, and these checks of it."""
+    shape: dict[str, Any] = {"supported": None, "quotes": None, "second_look": None, **checks}
     return AnalysisRun(
         **dict(result),
         judge="j/j",
         prompt="Which?",
         degraded=False,
         sources=[],
-        supported=None,
-        quotes=None,
-        second_look=None,
+        **shape,
         usage=NOTHING_USED,
         calls=[],
         warnings=[],
@@ -48,6 +57,36 @@ def test_every_part_has_its_section() -> None:
         "## Partial coverage\n\n- p (x/y, z)\n\n"
         "## Unique insights\n\n- z: i\n\n"
         "## Blind spots\n\n- b"
+    )
+
+
+def test_failed_checks_are_marked() -> None:
+    """A quote that does not hold is marked at its panelist, a point that one look alone found at the point."""
+    analysis = Analysis.model_validate(
+        EMPTY
+        | {
+            "contradictions": [
+                {"topic": "t", "stances": [{"model": "a", "stance": "s"}, {"model": "b", "stance": "u"}]}
+            ],
+            "partial_coverage": [{"models": ["a", "b"], "point": "p"}],
+            "blind_spots": ["x", "y"],
+        }
+    )
+    quotes = [
+        Quote(where="contradictions[0].stances[0]", model="a", quote="q", held=True),
+        Quote(where="contradictions[0].stances[1]", model="b", quote="", held=False),
+        Quote(where="partial_coverage[0]", model="a", quote="q", held=False),
+        Quote(where="partial_coverage[0]", model="b", quote="q", held=True),
+    ]
+    points = [Point(where="blind_spots[0]", stable=True), Point(where="blind_spots[1]", stable=False)]
+    look = SecondLook(agreement=0.667, points=points, analysis=analysis)
+    result = ToolResult(status="ok", analysis=analysis)
+    text = analysis_text(run_with(result, quotes=quotes, supported=Supported.over(quotes), second_look=look))
+    assert text == (
+        "## Contradictions\n\n- t\n  - a: s\n  - b [quote not found]: u\n\n"
+        "## Partial coverage\n\n- p (a [quote not found], b)\n\n"
+        "## Blind spots\n\n- x\n- y [not in the second look]\n\n"
+        "## Checks\n\n- 2 of 4 attributions have a quote that holds\n- the second look agrees on 67% of the points"
     )
 
 

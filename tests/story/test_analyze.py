@@ -70,12 +70,12 @@ def order_seen_by_judge(seed: int | None) -> tuple[list[str], int | None]:
     slugs = ["p", "q", "r", "s", "t"]
     models = ScriptedModels().script("judge", "j", says(JUDGE_REPLY))
     for slug in slugs:
-        models.script("panel", slug, says(f"<{slug}>"))
+        models.script("panel", slug, says(f"({slug})"))
     with models:
         run = asyncio.run(pipeline.analyze(plan(*slugs)._replace(seed=seed), models, Seen()))
     read = models.requests("judge")[0].messages[-1].content
     assert [response.model for response in run.responses or ()] == slugs
-    return sorted(slugs, key=lambda slug: read.index(f"<{slug}>")), run.seed
+    return sorted(slugs, key=lambda slug: read.index(f"({slug})")), run.seed
 
 
 def test_order_is_shuffled_by_the_seed() -> None:

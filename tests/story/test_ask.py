@@ -324,11 +324,12 @@ def test_cancelled_run_keeps_what_was_answered() -> None:
 
     async def story() -> AskRun:
         models = panel_of_two()
+        loop = asyncio.get_running_loop()
         task: asyncio.Task[AskRun]
 
         def cancel_at_the_judge(event: object) -> None:
-            if getattr(event, "type", "") == "analysis.in_progress":
-                task.cancel()
+            if getattr(event, "type", "") == "analysis.in_progress":  # two turns later, the judge has been asked
+                loop.call_soon(lambda: loop.call_soon(task.cancel))
 
         models.script("judge", "j", says(JUDGE_REPLY))
         task = asyncio.create_task(pipeline.ask(plan(), models, cancel_at_the_judge))

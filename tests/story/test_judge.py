@@ -5,10 +5,11 @@ import json
 
 import pytest
 
-from fusion_cli import pipeline
+from fusion_cli import events, pipeline
+from fusion_cli.chat import OutputSchema, ServerTool
 from fusion_cli.errors import ModelRejectedError
 from fusion_cli.plan import Plan
-from fusion_cli.results import AskRun
+from fusion_cli.results import AnalysisRun, AskRun
 from tests.story.scripted import JUDGE_REPLY, ScriptedModels, Seen, panel_of_two, plan, says
 
 
@@ -47,16 +48,6 @@ def test_judge_repaired() -> None:
     assert "no JSON object" in models.requests("judge")[1].messages[-1].content
 
 
-def test_judge_whose_server_refuses_schemas() -> None:
-    """A server that knows no `json_schema` is asked again without one."""
-    models = panel_of_two().script("outer", "o", says("x"))
-    models.script("judge", "j", ModelRejectedError("HTTP 400: no schemas", status_code=400), says(JUDGE_REPLY))
-    run = ask(models, plan())
-    assert run.result
-    assert run.result.analysis
-    assert [request.output_format is None for request in models.requests("judge")] == [False, True]
-
-
 def test_judge_is_blind_and_its_letters_are_mapped_back() -> None:
     """The judge sees letters at temperature 0; the analysis has the panel's names, in running text too."""
     models = ScriptedModels().script("panel", "x/secret", says("now")).script("panel", "y/hidden", says("later"))
@@ -71,3 +62,147 @@ def test_judge_is_blind_and_its_letters_are_mapped_back() -> None:
         "model": "y/hidden",
         "insight": "x/secret forgot the back-ups",
     }
+
+
+def analyze(models: ScriptedModels, what: Plan, seen: Seen | None = None) -> AnalysisRun:
+    """Run the story without an outer model to its end."""
+    with models:
+        return asyncio.run(pipeline.analyze(what, models, seen or Seen()))
+
+
+def refused(what: str, status: int = 400) -> ModelRejectedError:
+    """Return a server's refusal."""
+    return ModelRejectedError(f"HTTP {status}: {what}", status_code=status)
+
+
+def test_forms_are_given_up_one_by_one_and_stay_so() -> None:
+    """Schema, any JSON, the prompt alone, then no temperature: what was refused once is not tried again in the run."""
+    replies = [refused("no schemas", 404), refused("no json_object", 422), refused("temperature is fixed")]
+    models = panel_of_two().script("judge", "j", *replies, says("not yet"), says(JUDGE_REPLY))
+    run = analyze(models, plan(provider="lab"))
+    assert run.analysis
+    asked = [(request.output_format, request.temperature) for request in models.requests("judge")]
+    assert isinstance(asked[0][0], OutputSchema)
+    assert asked[1:] == [("json_object", 0.0), (None, 0.0), (None, None), (None, None)]
+    assert not run.degraded
+
+
+def test_judge_that_refuses_everything_is_an_upstream_error() -> None:
+    """After the last form the refusal stands, as the judge's typed failure."""
+    models = panel_of_two().script("judge", "j", *[refused("no")] * 4)
+    run = analyze(models, plan(provider="lab"))
+    assert (run.failure_reason, run.analysis, run.status) == ("judge_upstream_error", None, "ok")
+
+
+def test_web_tools_are_given_up_before_the_temperature() -> None:
+    """A judge whose server has web tools gets them, and is asked without when nothing else is accepted."""
+    models = panel_of_two().script("judge", "j", *[refused("no")] * 3, says(JUDGE_REPLY))
+    tools = (ServerTool("openrouter:web_search"),)
+    run = analyze(models, plan()._replace(tools=tools))
+    assert run.analysis
+    asked = models.requests("judge")
+    assert [request.server_tools for request in asked] == [tools, tools, tools, ()]
+    assert [request.max_tool_calls for request in asked] == [4, 4, 4, None]
+    assert asked[-1].temperature == 0
+
+
+QUOTING = """{"consensus": ["both agree"], "partial_coverage": [
+  {"support": [{"model": "A", "quote": "right “now”"}], "point": "soon"}], "blind_spots": [],
+  "contradictions": [{"topic": "when", "stances": [
+    {"model": "A", "stance": "at once", "quote": "do it right \\"now\\""},
+    {"model": "B", "stance": "later", "quote": "never ever in this life"}]}],
+  "unique_insights": [{"model": "B", "insight": "rest first"}]}"""
+
+
+def test_quotes_are_checked_against_the_responses() -> None:
+    """Each attribution's quote is looked for in that panelist's response; which held is beside the analysis."""
+    models = (
+        ScriptedModels()
+        .script("panel", "a", says('You should do it  right "now".'))
+        .script("panel", "b", says("later"))
+    )
+    seen = Seen()
+    run = analyze(models.script("judge", "j", says(QUOTING)), plan()._replace(quotes=True), seen)
+    shape = run.model_dump()
+    assert shape["supported"] == {"checked": 4, "held": 2}
+    assert [(row["where"], row["model"], row["held"]) for row in shape["quotes"]] == [
+        ("contradictions[0].stances[0]", "a", True),
+        ("contradictions[0].stances[1]", "b", False),
+        ("partial_coverage[0]", "a", True),
+        ("unique_insights[0]", "b", False),
+    ]
+    assert "quote" not in str(shape["analysis"])
+    assert "copied exactly" in models.requests("judge")[0].messages[-1].content
+    assert seen.events[-1] == events.AnalysisCompleted(run.analysis, seen.events[-1].duration_s, run.supported, None)  # type: ignore[union-attr,arg-type]
+
+
+def test_without_quotes_none_are_asked_for_or_counted() -> None:
+    """A judge is not made to quote, and `supported` is null, unless the user asks for that."""
+    models = panel_of_two().script("judge", "j", says(JUDGE_REPLY))
+    run = analyze(models, plan())
+    assert (run.supported, run.quotes, run.second_look) == (None, None, None)
+    assert "quote" not in models.requests("judge")[0].messages[-1].content
+
+
+def test_second_look_reads_the_reverse() -> None:
+    """The second judgement sees the opposite order; what only one pass found is marked, the agreement is a number."""
+    models = panel_of_two()
+    second = JUDGE_REPLY.replace('"A"', '"X"').replace('"B"', '"A"').replace('"X"', '"B"')
+    second = second.replace("both agree", "the sky is green").replace("Response A", "Response B")
+    models.script("judge", "j", says(JUDGE_REPLY), says(second))
+    run = analyze(models, plan()._replace(second_look=True))
+    first, reverse = (request.messages[-1].content for request in models.requests("judge"))
+    assert first.index("now") < first.index("later")
+    assert reverse.index("later") < reverse.index("now")
+    assert run.second_look
+    assert [point.where for point in run.second_look.points if not point.stable] == ["consensus[0]"]
+    assert 0 < run.second_look.agreement < 1
+    assert run.analysis
+    assert run.analysis.consensus == ["both agree"]
+    assert run.second_look.analysis.consensus == ["the sky is green"]
+    assert run.second_look.analysis.unique_insights[0].model == "b"
+
+
+@pytest.mark.parametrize("replies", [[JUDGE_REPLY, "", ""], ["", JUDGE_REPLY, ""]])
+def test_one_look_of_two_is_an_analysis_and_degraded(replies: list[str]) -> None:
+    """A look that fails takes nothing away from the other one, and it is said that there is no second."""
+    models = panel_of_two().script("judge", "j", *map(says, replies))
+    run = analyze(models, plan()._replace(second_look=True))
+    assert run.analysis
+    assert (run.second_look, run.degraded, run.failure_reason) == (None, True, None)
+    assert "no second look" in run.warnings[-1]
+
+
+def test_long_responses_are_cut_to_the_judges_context() -> None:
+    """Responses that do not fit are cut at a paragraph, each to its share; the cut is marked, and warned of."""
+    paragraph = "A paragraph that says something or other.\n\n"
+    models = ScriptedModels().script("panel", "a", says(paragraph * 3000)).script("panel", "b", says("short"))
+    models.context = 20_000
+    run = analyze(models.script("judge", "j", says(JUDGE_REPLY)), plan())
+    [request] = models.requests("judge")
+    read = request.messages[-1].content
+    assert "or other.\n\n[cut here:" in read
+    assert len(read) < 40_000
+    assert "short" in read
+    assert run.warnings == ["the judge read the response of a cut to fit its context"]
+    assert run.responses
+    assert run.responses[0].content == paragraph * 3000
+
+
+def test_refused_length_is_cut_and_asked_again() -> None:
+    """A judge whose context nobody knew, and who says that it is exceeded, reads half, in the same strict form."""
+    models = ScriptedModels().script("panel", "a", says("word " * 900)).script("panel", "b", says("later"))
+    too_long = refused("This model's maximum context length is 512 tokens")
+    models.script("judge", "j", too_long, too_long, says(JUDGE_REPLY))
+    run = analyze(models, plan())
+    sizes = [len(request.messages[-1].content) for request in models.requests("judge")]
+    assert sizes[0] > sizes[1] > sizes[2]
+    assert all(isinstance(request.output_format, OutputSchema) for request in models.requests("judge"))
+    assert run.analysis
+    assert len(run.warnings) == 1
+
+
+def test_length_that_cannot_be_cut_is_an_upstream_error() -> None:
+    """A judge too small for anything fails in its typed way, after a bounded number of calls."""
+    models = panel_of_two().script("judge", "j", refused("the prompt is too long", 413))
+    assert analyze(models, plan()).failure_reason == "judge_upstream_error"

@@ -1,0 +1,59 @@
+"""Finds JSON objects in what models wrote: between prose and fences, in wrappings, broken or deep as they may be. Pure.
+
+Its cost is bounded whatever the text is. Knows no shape that an object should have.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+MAX_DEPTH = 8
+
+# What is not JSON may hold a brace at every second character: how many are tried, how far they are read in vain in
+# all, and what a failure counts for that does not tell how far it read.
+_MAX_STARTS = 2000
+_MAX_WASTED_CHARS = 5_000_000
+_UNTOLD_CHARS = 10_000
+
+_OBJECT = re.compile(r'\{\s*["}]')
+
+
+def find_objects(text: str) -> Iterator[dict[str, Any] | None]:
+    """Yield the JSON objects in a text, and those wrapped in one; None for what begins like one and is none."""
+    decoder = json.JSONDecoder(parse_constant=_refuse_constant, strict=False)
+    position = wasted = 0
+    for _ in range(_MAX_STARTS):
+        start = _OBJECT.search(text, position)
+        if not start or wasted > _MAX_WASTED_CHARS:
+            return
+        try:
+            value, position = decoder.raw_decode(text, start.start())
+        except (ValueError, RecursionError) as error:
+            position = start.start() + 1
+            wasted += error.pos - position if isinstance(error, json.JSONDecodeError) else _UNTOLD_CHARS
+            yield None
+            continue
+        yield from _wrapped(value, MAX_DEPTH)
+
+
+def _wrapped(value: Any, depth: int) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        yield value
+        value = list(value.values())
+    if isinstance(value, list) and depth:
+        for inner in value:
+            yield from _wrapped(inner, depth - 1)
+
+
+def texts_in(value: Any, depth: int = MAX_DEPTH) -> Iterator[str]:
+    """Yield the strings in a JSON value, at any reasonable depth, but no keys."""
+    if isinstance(value, str):
+        yield value
+    elif depth and isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from texts_in(inner, depth - 1)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
