@@ -13,6 +13,7 @@ from typing import Any
 
 from fusion_cli import config_file
 from fusion_cli.errors import ConfigError, FusionError, UsageError
+from fusion_cli.values import MisfitError, printable, shown
 
 
 def set_value(path: Path, key: str, value: str) -> None:
@@ -48,6 +49,12 @@ def unset_value(path: Path, key: str) -> bool:
     return True
 
 
+def as_toml(value: Any) -> str:
+    """Return a value as TOML writes it in one line."""
+    text: str = _item(value).as_string()
+    return text
+
+
 def edit_in(editor: str, path: Path) -> None:
     """Have the user edit a copy, and put it in the file's place when it is valid.
 
@@ -66,7 +73,7 @@ def edit_in(editor: str, path: Path) -> None:
             file.write(start)
     except OSError as error:
         raise _unwritable(path, error) from None
-    kept = f"the file is unchanged; the edit is kept in {config_file.printable(str(copy))}"
+    kept = f"the file is unchanged; the edit is kept in {printable(str(copy))}"
     try:
         _run_editor(editor, copy)
         after = config_file.read(copy)
@@ -74,7 +81,7 @@ def edit_in(editor: str, path: Path) -> None:
             return
         config_file.check(config_file.parse(after, path), path)
         if config_file.read(path) != before:
-            said = f"{config_file.printable(str(path))} was changed by someone else meanwhile"
+            said = f"{printable(str(path))} was changed by someone else meanwhile"
             raise ConfigError(said)
         _replace(path, after)
         copy.unlink(missing_ok=True)
@@ -105,19 +112,14 @@ def _fitting(key: config_file.Key, name: str, text: str) -> Any:
         readings += [parsed["value"]] if list(parsed) == ["value"] else []
     except (ValueError, RecursionError):
         pass
-    if key.name == "panel":
-        readings.append([entry for part in text.split(",") if (entry := part.strip())])
-    else:
-        readings.append(text)
-    misfits = []
+    readings.append(key.kind.read(text))
     for reading in readings:
         try:
-            key.check(reading)
-        except config_file.MisfitError as error:
-            misfits.append(error)
-        else:
-            return reading
-    raise UsageError(f"{config_file.shown(name)}: expected {key.expects}, found {misfits[0]}")
+            key.kind.check(reading)
+        except MisfitError:
+            continue
+        return reading
+    return key.kind.fit(readings[0], shown(name))  # which says what is wrong with it
 
 
 def _read(path: Path) -> tuple[str, dict[str, Any]]:
@@ -153,17 +155,50 @@ def _assigned(text: str, parts: list[str], value: Any, document: dict[str, Any],
     """Return the text with one value set, comments and order kept."""
     import tomlkit
 
-    if _looked_up(document, parts) is None:
-        line = f"{parts[-1]} = {tomlkit.item(value).as_string()}"
-        for candidate in _places(text, parts, line):
-            if _says(candidate, wanted):
-                return candidate
-    editable: Any = tomlkit.parse(text)
-    table = editable
-    for part in parts[:-1]:
-        table = table[part] if part in table else table.setdefault(part, tomlkit.table())
-    table[parts[-1]] = value
+    fresh = text
+    if _looked_up(document, parts) is not None:
+        editable: Any = tomlkit.parse(text)
+        _table(editable, parts)[parts[-1]] = _item(value)
+        if _says(replaced := tomlkit.dumps(editable), wanted):
+            return replaced
+        # A table in the place of a line, or the other way round, needs another place.
+        fresh = _removed(text, parts, _changed(document, parts, None))
+    line = f"{parts[-1]} = {as_toml(value)}"
+    for candidate in _places(fresh, parts, line):
+        if _says(candidate, wanted):
+            return candidate
+    editable = tomlkit.parse(text)
+    _table(editable, parts)[parts[-1]] = _item(value)
     return tomlkit.dumps(editable)
+
+
+def _table(editable: Any, parts: list[str]) -> Any:
+    """Return the table that a key stands in, made where there is none."""
+    import tomlkit
+    from tomlkit.items import InlineTable
+
+    for part in parts[:-1]:
+        if part not in editable:
+            editable[part] = tomlkit.inline_table() if isinstance(editable, InlineTable) else tomlkit.table()
+        editable = editable[part]
+    return editable
+
+
+def _item(value: Any) -> Any:
+    """Return a value as TOML writes it within one line."""
+    import tomlkit
+
+    if isinstance(value, dict):
+        table = tomlkit.inline_table()
+        for key, entry in value.items():
+            table[key] = _item(entry)
+        return table
+    if isinstance(value, list):
+        array = tomlkit.array()
+        for entry in value:
+            array.append(_item(entry))
+        return array
+    return tomlkit.item(value)
 
 
 def _places(text: str, parts: list[str], line: str) -> Iterator[str]:
@@ -187,6 +222,8 @@ def _places(text: str, parts: list[str], line: str) -> Iterator[str]:
 
 def _removed(text: str, parts: list[str], wanted: dict[str, Any]) -> str:
     """Return the text without the fewest lines in a row that make it say what is wanted."""
+    import tomlkit
+
     lines = text.split("\n")
     starts = [index for index, line in enumerate(lines) if any(part in line for part in parts)]
     for count in range(1, min(len(lines), 60) + 1):
@@ -194,7 +231,9 @@ def _removed(text: str, parts: list[str], wanted: dict[str, Any]) -> str:
             candidate = "\n".join(lines[:start] + lines[start + count :])
             if _says(candidate, wanted):
                 return candidate
-    return text
+    editable: Any = tomlkit.parse(text)  # lines that stand apart, or many
+    del _table(editable, parts)[parts[-1]]
+    return tomlkit.dumps(editable)
 
 
 def _says(text: str, wanted: dict[str, Any]) -> bool:
@@ -213,7 +252,7 @@ def _save(path: Path, make: Callable[[], str], wanted: dict[str, Any]) -> None:
     except (TOMLKitError, ValueError, KeyError, TypeError, AttributeError):
         text = None
     if text is None or not _says(text, wanted):
-        where = config_file.printable(str(path))
+        where = printable(str(path))
         raise ConfigError(f"{where}: expected plainer TOML to change by itself", hint="use: fusion config edit")
     _replace(path, text.encode())
 
@@ -230,7 +269,7 @@ def _target(path: Path) -> Path:
     except OSError as error:
         raise _unwritable(path, error) from None
     if strange:
-        raise ConfigError(f"{config_file.printable(str(path))}: expected a regular file, found something else")
+        raise ConfigError(f"{printable(str(path))}: expected a regular file, found something else")
     return target
 
 
@@ -260,7 +299,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _unwritable(path: Path, error: OSError) -> ConfigError:
-    where = config_file.printable(str(path))
+    where = printable(str(path))
     return ConfigError(f"{where}: expected a writable file, found: {error.strerror or 'an error'}")
 
 
@@ -277,7 +316,7 @@ def _run_editor(editor: str, copy: Path) -> None:
     import shlex
     import subprocess
 
-    said = config_file.shown(editor)
+    said = shown(editor)
     try:
         words = shlex.split(editor, posix=os.name != "nt")
         status = subprocess.run([*words, str(copy)], check=False).returncode  # noqa: S603  # the user's own editor
@@ -293,9 +332,9 @@ def _template() -> str:
     lines = ["# The configuration of fusion. Environment variables and flags win over it.", ""]
     table = ""
     for key in config_file.KEYS:
-        *above, name = key.name.replace("NAME", "lab").split(".")
+        *above, name = key.name.replace("providers.NAME", "providers.lab").replace("NAME", "mine").split(".")
         if ".".join(above) != table:
             table = ".".join(above)
             lines += [f"# [{table}]"]
-        lines += [f"# {key.about[0].upper()}{key.about[1:]}: {key.expects}.", f"# {name} = {key.example}", ""]
+        lines += [f"# {key.about[0].upper()}{key.about[1:]}: {key.kind.expects}.", f"# {name} = {key.example}", ""]
     return "\n".join(lines)

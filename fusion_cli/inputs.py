@@ -53,6 +53,22 @@ def read_text(name: str) -> str:
     return _decode(_stdin_bytes(), "standard input") if name == "-" else _read_file(name)
 
 
+def read_what_was_asked(text: str | None, file: str | None) -> str | None:
+    """Return what `--prompt` says or the file of `--prompt-file` holds; None where neither was given.
+
+    Raises:
+        UsageError: Both were, or there is nothing in it.
+    """
+    if text is not None and file is not None:
+        raise UsageError("--prompt and --prompt-file say the same thing in two ways: choose one")
+    if text is None and file is None:
+        return None
+    asked = read_text(file) if file is not None else _as_utf8(text or "", "--prompt")
+    if not asked.strip():
+        raise UsageError("the prompt is empty")
+    return asked.strip()
+
+
 def _read_stdin(terminal: Terminal) -> str:
     waiting = threading.Timer(
         _SAY_WAITING_AFTER_S, terminal.note, ("fusion: reading standard input until it ends (Ctrl-D, or < /dev/null)",)

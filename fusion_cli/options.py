@@ -1,6 +1,6 @@
 """The options that commands share, each with its help text written once, and the command class that parses them.
 
-Declares, decides nothing: every value is text here, and `planning` says what is wrong with it.
+Declares, decides nothing: every value is text here, and `flags` says what is wrong with it.
 """
 
 import sys
@@ -65,6 +65,48 @@ class Group(TyperGroup):
         return super().shell_complete(ctx, incomplete)
 
 
+def _presets() -> list[str]:
+    from fusion_cli.presets import PRESETS
+
+    return list(PRESETS)
+
+
+def _providers() -> list[str]:
+    from fusion_cli.config_file import BUILT_IN_PROVIDERS
+
+    return list(BUILT_IN_PROVIDERS)
+
+
+def _efforts() -> list[str]:
+    from fusion_cli.values import EFFORTS
+
+    return list(EFFORTS)
+
+
+def _schema_printer(model: str) -> Callable[[typer.Context, bool], None]:
+    """Return a callback that prints the JSON Schema of a model of `results`, and ends the command."""
+
+    def print_schema(ctx: typer.Context, wanted: bool) -> None:
+        if not wanted or ctx.resilient_parsing:  # the latter is somebody who presses Tab further on
+            return
+        from fusion_cli import results
+        from fusion_cli.terminal import Terminal
+
+        Terminal().write_json(getattr(results, model).model_json_schema(mode="serialization"))
+        raise typer.Exit
+
+    return print_schema
+
+
+def _schema_option(model: str) -> Any:
+    return typer.Option(
+        "--json-schema",
+        is_eager=True,
+        callback=_schema_printer(model),
+        help="Print the JSON Schema of what --json prints, and exit.",
+    )
+
+
 Question = Annotated[
     str | None,
     typer.Argument(metavar="PROMPT", help="The question; '-' or nothing reads it from standard input."),
@@ -72,6 +114,12 @@ Question = Annotated[
 Files = Annotated[
     list[str] | None,
     typer.Option("-f", "--file", metavar="FILE", help="Add a text file to the question as material. Repeatable."),
+]
+Request = Annotated[
+    str | None,
+    typer.Option(
+        "--request", metavar="FILE", help="An upstream request body in JSON to run here; '-' is standard input."
+    ),
 ]
 Panel = Annotated[
     list[str] | None,
@@ -89,11 +137,21 @@ Outer = Annotated[
 ]
 PresetName = Annotated[
     str | None,
-    typer.Option("--preset", metavar="NAME", help="A named panel: general-high, -budget, -fast, local, local-small."),
+    typer.Option(
+        "--preset",
+        metavar="NAME",
+        help="A named panel: general-high, -budget, -fast, local, or your own (fusion config presets lists them).",
+        autocompletion=_presets,
+    ),
 ]
 ProviderName = Annotated[
     str | None,
-    typer.Option("--provider", metavar="NAME", help="Who serves the models that are named without a provider."),
+    typer.Option(
+        "--provider",
+        metavar="NAME",
+        help="Who serves the models that are named without a provider.",
+        autocompletion=_providers,
+    ),
 ]
 ToolChoice = Annotated[
     str | None,
@@ -102,6 +160,25 @@ ToolChoice = Annotated[
         metavar="auto|required|none",
         help="Who convenes the panel: the outer model where it wants to (auto), always, or never.",
         autocompletion=lambda: ["auto", "required", "none"],
+    ),
+]
+System = Annotated[
+    str | None,
+    typer.Option("-s", "--system", metavar="TEXT", help="What panelists and the outer model are told first."),
+]
+MaxToolCalls = Annotated[
+    str | None,
+    typer.Option(
+        "--max-tool-calls",
+        metavar="N",
+        help="Web tool steps of each panelist and of the judge before they must write: 1 to 16.",
+    ),
+]
+Web = Annotated[
+    bool | None,
+    typer.Option(
+        "--web/--no-web",
+        help="Web search and fetch for panel and judge, where their provider runs such tools (OpenRouter).",
     ),
 ]
 MaxCompletionTokens = Annotated[
@@ -121,7 +198,7 @@ ReasoningEffort = Annotated[
         "--reasoning-effort",
         metavar="EFFORT",
         help="How much panel and judge think: max, xhigh, high, medium, low, minimal, none.",
-        autocompletion=lambda: ["max", "xhigh", "high", "medium", "low", "minimal", "none"],
+        autocompletion=_efforts,
     ),
 ]
 ReasoningMaxTokens = Annotated[
@@ -131,11 +208,22 @@ ReasoningMaxTokens = Annotated[
 Seed = Annotated[
     str | None, typer.Option("--seed", metavar="N", help="Sent to every model, for answers that can be had again.")
 ]
+Quotes = Annotated[
+    bool | None,
+    typer.Option("--quotes/--no-quotes", help="Have the judge quote the responses, and check the quotes."),
+]
+SecondLook = Annotated[
+    bool | None,
+    typer.Option("--second-look/--no-second-look", help="Judge twice, in opposite orders, and say what both find."),
+]
 Strict = Annotated[
     bool | None,
     typer.Option("--strict/--no-strict", help="Exit with status 3 when the run is degraded."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, whatever happened.")]
+
+AskSchema = Annotated[bool, _schema_option("AskRun")]
+AnalysisSchema = Annotated[bool, _schema_option("AnalysisRun")]
 
 
 def command_app(name: str) -> typer.Typer:

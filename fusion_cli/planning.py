@@ -1,49 +1,28 @@
-"""Flags over config file over preset over defaults: one frozen `Plan`, or one clear error before a cent is spent.
+"""Explicit choices over presets, configuration and defaults: one frozen `Plan`, or one clear error before it costs.
 
-Owns who is asked by default. Knows nothing of how a plan is carried out.
+Owns who is asked by default. Knows neither where a choice was written down nor how a plan is carried out.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import NamedTuple, cast, get_args
+from typing import NamedTuple, TypeVar
 
-from fusion_cli.chat import ModelName, Reasoning
-from fusion_cli.config_file import describe
+from fusion_cli import defaults
+from fusion_cli.chat import ModelName
+from fusion_cli.choices import Choices, Seat
 from fusion_cli.errors import ConfigError, CredentialError, UsageError
 from fusion_cli.plan import (
     DEFAULT_MAX_COMPLETION_TOKENS,
-    MAX_PANELISTS,
+    DEFAULT_MAX_TOOL_CALLS,
     Panelist,
     Plan,
     Prompt,
-    ToolChoice,
     label_panel,
 )
-from fusion_cli.presets import PRESETS, Preset, Seat
+from fusion_cli.presets import PRESETS
 from fusion_cli.settings import Settings, parse_model, resolve_provider
+from fusion_cli.values import describe, shown
 
-# The alias convenes the panel at once, with the preset's judge as outer model (specification, section 1).
-ALIASES = {"openrouter/fusion": "general-high", "openrouter/fusion-flash": "general-fast"}
-
-EFFORTS = ("max", "xhigh", "high", "medium", "low", "minimal", "none")
-
-# Small models do not know when to stop; these are chosen so that a run takes about a minute on two cores.
-LOCAL_MAX_TOKENS = {"panel": 160, "judge": 800, "answer": 300}
-
-
-class Choices(NamedTuple):
-    """What the command line asked for; None means it did not say."""
-
-    panel: Sequence[str] = ()
-    judge: str | None = None
-    model: str | None = None
-    preset: str | None = None
-    provider: str | None = None
-    tool_choice: str | None = None
-    max_completion_tokens: str | None = None
-    temperature: str | None = None
-    reasoning_effort: str | None = None
-    reasoning_max_tokens: str | None = None
-    seed: str | None = None
+_T = TypeVar("_T")
 
 
 class Machine(NamedTuple):
@@ -59,59 +38,55 @@ def make_plan(
 ) -> Plan:
     """Return the plan of an `ask` run, or of an `analyze` run, which has no outer model but its judge.
 
+    Args:
+        choices: What was asked for explicitly, by flags or in a request.
+        settings: As loaded.
+        prompt: What is asked.
+        machine: What this machine can do.
+        outer_is_judge: Whether this is an `analyze` run.
+
     Raises:
         UsageError: Something that was chosen does not exist or cannot be used so.
+        ConfigError: The embedded engine or its weights are needed, and missing.
         CredentialError: A model that may be called belongs to a provider whose key is not set.
     """
-    settings = _heeding(choices, settings)
-    outer_name = _first(choices.model, settings.model)
-    alias = ALIASES.get((outer_name or "").removeprefix("openrouter:"))
+    asked, alias, preset_judge = _layered(choices, settings)
     if alias and choices.tool_choice not in (None, "required"):
-        raise UsageError(f"{outer_name} convenes the panel, --tool-choice {choices.tool_choice} does not: choose one")
-    if alias:
-        outer_name = None
-    names = _Names(choices, settings, machine)
-    chosen = _chosen_preset(choices, settings, alias)
-    slugs = _panel_slugs(choices, settings)
-    judge_name = _first(choices.judge, settings.judge)
-    default = None if chosen else _default_preset(names, outer_name, judge_name, *slugs)
-    preset = chosen or default
-    tool_choice = "required" if alias or outer_is_judge else _tool_choice(choices.tool_choice) or settings.tool_choice
-
-    seats = [Seat(slug) for slug in slugs] or list(preset.panel if preset else ())
+        raise UsageError(f"{alias} convenes the panel, tool choice {choices.tool_choice} does not: choose one")
+    tool_choice = "required" if alias or outer_is_judge else asked.tool_choice
+    names = _Names(asked, settings, machine)
+    default = None if asked.panel else _default_preset(names, asked.model, asked.judge)
+    seats = asked.panel or (default.panel if default else None) or ()
     if not seats and tool_choice != "none":
         names.default_provider()  # no key and no engine is what is wrong, where that is so
         raise UsageError(
             "no panel was named, and there is none by default for this provider",
             hint="Name models with -p, or set one with: fusion config set panel a,b,c",
         )
-    # A panel of one's own is not judged by a model that nobody named.
-    by_default = default.judge if default and not slugs else seats[0].model if seats else None
-    outer_name = _first(outer_name, chosen.judge if chosen else None, judge_name, by_default)
+    outer_name = _first(asked.model, preset_judge, asked.judge, _judge_by_default(asked, default))
     if outer_name is None:
         raise UsageError("no model was named", hint="Name one with -m.")
-    judge = names.model(_first(judge_name, chosen.judge if chosen else None, outer_name) or outer_name)
+    judge = names.model(outer_name if asked.judge is None else asked.judge)
     outer = judge if outer_is_judge else names.model(outer_name)
-    models = [names.model(seat.model) for seat in seats]
-    for model in (judge, *models):
-        _refuse_fusion(model)
-    limit = _whole("--max-completion-tokens", choices.max_completion_tokens) or settings.max_completion_tokens
-    temperature = _temperature(choices.temperature)
-    temperature = settings.temperature if temperature is None else temperature
+    panel = _panel(seats, choices, asked, names)
+    tools = defaults.TOOLS if asked.tools is None else asked.tools
     plan = Plan(
         prompt=prompt,
-        panel=tuple(
-            Panelist(label, model, seat.system, temperature, _tokens("panel", model, limit))
-            for label, model, seat in zip(label_panel([model.slug for model in models]), models, seats, strict=True)
-        ),
+        panel=panel,
         judge=judge,
         outer=outer,
         # The embedded models ignore tools, so they cannot decide.
         tool_choice=tool_choice or ("required" if outer.is_local else "auto"),
-        judge_max_completion_tokens=_tokens("judge", judge, limit),
-        answer_max_completion_tokens=LOCAL_MAX_TOKENS["answer"] if outer.is_local else None,
-        reasoning=_reasoning(choices),
-        seed=_whole("--seed", choices.seed, least=0),
+        judge_max_completion_tokens=_tokens("judge", judge, asked.max_completion_tokens),
+        answer_max_completion_tokens=defaults.LOCAL_MAX_TOKENS["answer"] if outer.is_local else None,
+        reasoning=asked.reasoning,
+        seed=asked.seed,
+        system=asked.system,
+        tools=tools,
+        max_tool_calls=asked.max_tool_calls or DEFAULT_MAX_TOOL_CALLS,
+        quotes=bool(asked.quotes),
+        second_look=bool(asked.second_look),
+        warnings=_warnings(choices, bool(tools), (judge, *(panelist.model for panelist in panel))),
     )
     _demand_access(plan.models, settings, machine)
     return plan
@@ -123,58 +98,120 @@ def make_judge_plan(
     """Return the plan of a `judge` run, whose panel has answered already.
 
     Raises:
-        UsageError: The judge does not exist.
+        UsageError: The judge does not exist, or cannot be one.
+        ConfigError: The embedded engine or its weights are needed, and missing.
         CredentialError: Its provider's key is not set.
     """
-    settings = _heeding(choices, settings)
-    names = _Names(choices, settings, machine)
-    chosen = _chosen_preset(choices, settings, None)
-    name = _first(choices.judge, settings.judge, chosen.judge if chosen else None, settings.model)
+    asked = _layered(choices, settings).asked
+    names = _Names(asked, settings, machine)
+    name = _first(asked.judge, asked.model)
     if name is None:
-        default = _default_preset(names)
-        if default is None:
-            raise UsageError("no judge was named", hint="Name one with -j.")
-        name = default.judge
+        name = _judge_by_default(asked, None if asked.panel else _default_preset(names))
+    if name is None:
+        raise UsageError("no judge was named", hint="Name one with -j.")
     judge = names.model(name)
-    _refuse_fusion(judge)
     _demand_access({judge}, settings, machine)
-    limit = _whole("--max-completion-tokens", choices.max_completion_tokens) or settings.max_completion_tokens
+    tools = defaults.TOOLS if asked.tools is None else asked.tools
     return Plan(
         prompt,
         tuple(panel),
         judge,
         judge,
         "none",
-        judge_max_completion_tokens=_tokens("judge", judge, limit),
-        reasoning=_reasoning(choices),
-        seed=_whole("--seed", choices.seed, least=0),
+        judge_max_completion_tokens=_tokens("judge", judge, asked.max_completion_tokens),
+        reasoning=asked.reasoning,
+        seed=asked.seed,
+        tools=tools,
+        max_tool_calls=asked.max_tool_calls or DEFAULT_MAX_TOOL_CALLS,
+        quotes=bool(asked.quotes),
+        second_look=bool(asked.second_look),
+        warnings=_warnings(choices, bool(tools), (judge,)),
     )
 
 
-def _heeding(choices: Choices, settings: Settings) -> Settings:
-    """Return the settings that count beside the flags: a preset named by flag wins over what the file names."""
+class _Layered(NamedTuple):
+    """What all sources together ask for.
+
+    Attributes:
+        asked: One over the other; its model is None where that was an alias.
+        alias: The alias that was named as outer model.
+        preset_judge: The preset's, who is also the outer model unless another is named.
+    """
+
+    asked: Choices
+    alias: str | None
+    preset_judge: str | None
+
+
+def _layered(choices: Choices, settings: Settings) -> _Layered:
+    """Put explicit choices over the preset that they name, configuration over the preset that it names.
+
+    A preset that was asked for replaces all that is configured about who is asked: its judge would otherwise judge
+    for another outer model, and a configured judge another panel.
+    """
     if settings.fusion_depth:
         raise UsageError("this is already running inside a fusion (FUSION_DEPTH is set): it cannot start another one")
-    if choices.preset is None:
-        return settings
-    return settings._replace(preset=None, panel=None, judge=None, model=None)
+    below = settings.configured
+    preset = _preset_of(choices, settings, "preset")
+    if preset is not None:
+        asked = choices.over(preset).over(below._replace(panel=None, judge=None, model=None))
+    else:
+        if choices.model is not None:  # a configured alias that does not count names no preset either
+            below = below._replace(model=None)
+        preset = _preset_of(below, settings, f"{settings.config_path}: preset") or Choices()
+        asked = choices.over(below).over(preset)
+    alias = asked.model if _alias(asked.model) else None
+    if alias:
+        asked = asked._replace(model=None)
+    for name in (asked.judge, *(seat.model for seat in asked.panel or ())):
+        _refuse_fusion(name, "a panelist or the judge")
+    _refuse_fusion(asked.model, "another provider's outer model")
+    return _Layered(asked, alias, preset.judge)
 
 
-def _first(*values: str | None) -> str | None:
-    """Return the first value that was given; an empty one was, and is refused as a model later."""
+def _preset_of(layer: Choices, settings: Settings, said: str) -> Choices | None:
+    """Return what the preset asks for that a layer names, be it by its name or by an alias."""
+    presets = {**PRESETS, **settings.presets}
+    name = _first(layer.preset, _alias(layer.model))
+    if name is None:
+        return None
+    if name not in presets:
+        raise UsageError(f"{said}: expected one of {', '.join(presets)}, found {describe(name)}")
+    return presets[name].choices
+
+
+def _alias(name: str | None) -> str | None:
+    """Return the preset that a model's name stands for, where it is OpenRouter's own fusion."""
+    return defaults.ALIASES.get(_plain((name or "").removeprefix("openrouter:")))
+
+
+def _plain(slug: str) -> str:
+    """Return a slug without its variant, as in `author/model:free`, and as it compares."""
+    return slug.partition(":")[0].lower()
+
+
+def _refuse_fusion(name: str | None, role: str) -> None:
+    if name and any(_plain(slug) in defaults.ALIASES for slug in (name, name.partition(":")[2])):
+        raise UsageError(f"{shown(name)} cannot be {role}: a fusion cannot start another one")
+
+
+def _first(*values: _T | None) -> _T | None:
+    """Return the first value that was given; an empty one was, and so was 0."""
     return next((value for value in values if value is not None), None)
 
 
 class _Names:
     """Resolve `[provider:]slug`; the default provider is looked up only when a name needs one."""
 
-    def __init__(self, choices: Choices, settings: Settings, machine: Machine) -> None:
-        self._choices = choices
+    def __init__(self, asked: Choices, settings: Settings, machine: Machine) -> None:
+        self._provider = asked.provider
         self._settings = settings
         self.machine = machine
+        if asked.provider is not None:  # one that does not exist is a mistake even where no name needs it
+            self.default_provider()
 
     def default_provider(self) -> str:
-        return resolve_provider(self._settings, self._choices.provider, self.machine.engine_installed)
+        return resolve_provider(self._settings, self._provider, self.machine.engine_installed)
 
     def model(self, name: str) -> ModelName:
         head, colon, _ = name.partition(":")
@@ -195,49 +232,7 @@ class _Names:
         return model._replace(slug=own.stem)
 
 
-def _whole(option: str, text: str | None, *, least: int = 1, most: int = 2**53) -> int | None:
-    if text is None:
-        return None
-    digits = text.strip()
-    if not (digits.isascii() and digits.isdecimal() and len(digits) <= 16 and least <= int(digits) <= most):
-        raise UsageError(f"{option}: expected a whole number from {least}, found {describe(text)}")
-    return int(digits)
-
-
-def _temperature(text: str | None) -> float | None:
-    if text is None:
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 2:  # which refuses nan, too
-        raise UsageError(f"--temperature: expected a number from 0 to 2, found {describe(text)}")
-    return value
-
-
-def _reasoning(choices: Choices) -> Reasoning | None:
-    effort = choices.reasoning_effort
-    tokens = _whole("--reasoning-max-tokens", choices.reasoning_max_tokens)
-    if effort is None and tokens is None:
-        return None
-    if effort is not None and tokens is not None:
-        raise UsageError("--reasoning-effort and --reasoning-max-tokens say the same thing in two ways: choose one")
-    if effort is not None and effort not in EFFORTS:
-        raise UsageError(f"--reasoning-effort: expected one of {', '.join(EFFORTS)}, found {describe(effort)}")
-    return Reasoning(effort, tokens)
-
-
-def _chosen_preset(choices: Choices, settings: Settings, alias: str | None) -> Preset | None:
-    """Return the preset that was named, or that the alias stands for."""
-    name = _first(choices.preset, settings.preset, alias)
-    if name is None or name in PRESETS:
-        return PRESETS[name] if name else None
-    said = "--preset" if choices.preset is not None else f"{settings.config_path}: preset"
-    raise UsageError(f"{said}: expected one of {', '.join(PRESETS)}, found {describe(name)}")
-
-
-def _default_preset(names: _Names, *named: str | None) -> Preset | None:
+def _default_preset(names: _Names, *named: str | None) -> Choices | None:
     """Return the preset of the provider that the first named model belongs to, else of the default one."""
     name = _first(*named)
     try:
@@ -245,31 +240,59 @@ def _default_preset(names: _Names, *named: str | None) -> Preset | None:
     except CredentialError:  # the models to be called may all have been named with their provider
         return None
     if provider == "openrouter":
-        return PRESETS["general-high"]
+        return PRESETS["general-high"].choices
     if provider == "local":
-        return PRESETS["local-small" if names.machine.memory_is_short() else "local"]
+        return PRESETS["local-small" if names.machine.memory_is_short() else "local"].choices
     return None
 
 
-def _panel_slugs(choices: Choices, settings: Settings) -> list[str]:
-    slugs = [slug.strip() for entry in choices.panel for slug in entry.split(",")] or list(settings.panel or ())
-    if len(slugs) > MAX_PANELISTS:
-        raise UsageError(f"the panel has {len(slugs)} models; it takes 1 to {MAX_PANELISTS}")
-    return slugs
+def _judge_by_default(asked: Choices, default: Choices | None) -> str | None:
+    """Return who judges when nobody was named: a panel of one's own is not judged by a stranger."""
+    if asked.panel:
+        return asked.panel[0].model
+    return default.judge if default else None
 
 
-def _tool_choice(name: str | None) -> ToolChoice | None:
-    for known in get_args(ToolChoice):
-        if name == known:
-            return cast("ToolChoice", known)
-    if name is None:
-        return None
-    raise UsageError(f"--tool-choice: expected auto, required or none; found {describe(name)}")
+def _panel(seats: Sequence[Seat], choices: Choices, asked: Choices, names: _Names) -> tuple[Panelist, ...]:
+    """Return the panelists: what was chosen explicitly holds for every seat, what is layered where a seat is silent."""
+    models = [names.model(seat.model) for seat in seats]
+    labels = _labels(seats, models)
+    return tuple(
+        Panelist(
+            label,
+            model,
+            # Joined, so that a system prompt does not take a persona away.
+            "\n\n".join(part for part in (asked.system, seat.system) if part) or None,
+            _first(choices.temperature, seat.temperature, asked.temperature),
+            _tokens(
+                "panel",
+                model,
+                _first(choices.max_completion_tokens, seat.max_completion_tokens, asked.max_completion_tokens),
+            ),
+            _first(choices.reasoning, seat.reasoning, asked.reasoning),
+        )
+        for label, model, seat in zip(labels, models, seats, strict=True)
+    )
 
 
-def _refuse_fusion(model: ModelName) -> None:
-    if model.slug.partition(":")[0] in ALIASES:
-        raise UsageError(f"{model.slug} cannot be a panelist or the judge: a fusion cannot start another one")
+def _labels(seats: Sequence[Seat], models: Sequence[ModelName]) -> list[str]:
+    by_slug = iter(label_panel([model.slug for seat, model in zip(seats, models, strict=True) if seat.label is None]))
+    labels = [next(by_slug) if seat.label is None else seat.label for seat in seats]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise UsageError(f"two panelists are called {describe(label)}: give one of them another label")
+    return labels
+
+
+def _warnings(choices: Choices, has_tools: bool, models: Iterable[ModelName]) -> tuple[str, ...]:
+    """Return what was asked for explicitly of web tools and cannot be had."""
+    served = any(model.has_server_tools for model in models)
+    warnings = []
+    if choices.tools and not served:
+        warnings.append("web tools are run by OpenRouter only: no model of this run has any")
+    elif choices.max_tool_calls is not None and not (served and has_tools):
+        warnings.append("a limit of tool calls was given, but no model of this run has web tools")
+    return tuple(warnings)
 
 
 def _demand_access(models: Iterable[ModelName], settings: Settings, machine: Machine) -> None:
@@ -286,4 +309,4 @@ def _demand_access(models: Iterable[ModelName], settings: Settings, machine: Mac
 
 
 def _tokens(role: str, model: ModelName, limit: int | None) -> int:
-    return limit or (LOCAL_MAX_TOKENS[role] if model.is_local else DEFAULT_MAX_COMPLETION_TOKENS)
+    return limit or (defaults.LOCAL_MAX_TOKENS[role] if model.is_local else DEFAULT_MAX_COMPLETION_TOKENS)

@@ -2,20 +2,14 @@
 
 from typing import NamedTuple
 
-
-class Seat(NamedTuple):
-    """One panelist of a preset: `model` is `provider:slug`, `system` a persona."""
-
-    model: str
-    system: str | None = None
+from fusion_cli.choices import Choices, Seat
 
 
 class Preset(NamedTuple):
-    """A panel and its judge, who is also the outer model unless another is named."""
+    """A named choice of panel, judge and parameters; its judge is also the outer model unless another is named."""
 
-    panel: tuple[Seat, ...]
-    judge: str
     description: str
+    choices: Choices
 
 
 _BUDGET_PANEL = (
@@ -46,28 +40,30 @@ def _local(model: str) -> tuple[Seat, ...]:
 
 PRESETS: dict[str, Preset] = {
     "general-high": Preset(
-        (
-            Seat("openrouter:~anthropic/claude-opus-latest"),
-            Seat("openrouter:~openai/gpt-sol-latest"),
-            Seat("openrouter:~google/gemini-pro-latest"),
-        ),
-        "openrouter:~anthropic/claude-opus-latest",
         "the quality panel, the default with a key",
+        Choices(
+            panel=(
+                Seat("openrouter:~anthropic/claude-opus-latest"),
+                Seat("openrouter:~openai/gpt-sol-latest"),
+                Seat("openrouter:~google/gemini-pro-latest"),
+            ),
+            judge="openrouter:~anthropic/claude-opus-latest",
+        ),
     ),
     "general-budget": Preset(
-        _BUDGET_PANEL, "openrouter:~anthropic/claude-opus-latest", "inexpensive panel, strong judge"
+        "inexpensive panel, strong judge",
+        Choices(panel=_BUDGET_PANEL, judge="openrouter:~anthropic/claude-opus-latest"),
     ),
     "general-fast": Preset(
-        _BUDGET_PANEL, "openrouter:~anthropic/claude-sonnet-latest", "inexpensive panel, quick judge"
+        "inexpensive panel, quick judge",
+        Choices(panel=_BUDGET_PANEL, judge="openrouter:~anthropic/claude-sonnet-latest"),
     ),
     "local": Preset(
-        _local("local:qwen2.5-coder-1.5b"),
-        "local:qwen2.5-coder-1.5b",
         "one small embedded model under three personas; no key, for trying the tool out",
+        Choices(panel=_local("local:qwen2.5-coder-1.5b"), judge="local:qwen2.5-coder-1.5b"),
     ),
     "local-small": Preset(
-        _local("local:qwen2.5-coder-0.5b"),
-        "local:qwen2.5-coder-0.5b",
         "the same on a smaller model, when memory is short",
+        Choices(panel=_local("local:qwen2.5-coder-0.5b"), judge="local:qwen2.5-coder-0.5b"),
     ),
 }

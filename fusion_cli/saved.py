@@ -1,12 +1,17 @@
-"""Responses that exist already: reads what `--json` printed, for a judge to compare. Opens nothing, calls nobody."""
+"""Responses that exist already, for a judge to compare: what `--json` printed, or texts under labels.
+
+Opens nothing, calls nobody.
+"""
 
 import json
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from fusion_cli.chat import ModelName
 from fusion_cli.errors import UsageError
 from fusion_cli.plan import MAX_PANELISTS, Panelist, label_panel
 from fusion_cli.terminal import one_line
+from fusion_cli.values import LABEL, shown
 
 
 class SavedResponses(NamedTuple):
@@ -22,13 +27,13 @@ def read_responses(text: str, name: str, prompt: str | None) -> SavedResponses:
 
     Args:
         text: The file's text.
-        name: What to call it in an error.
-        prompt: What the panel was asked, where the file does not say.
+        name: What to call it in an error; `-` is standard input.
+        prompt: What the panel was asked, where the file does not say, or not that.
 
     Raises:
         UsageError: There are no responses in it, or more than a panel has, or nobody says what was asked.
     """
-    name = one_line(name, 100)
+    name = "standard input" if name == "-" else one_line(name, 100)
     try:
         value: Any = json.loads(text)
     except (ValueError, RecursionError):
@@ -41,18 +46,58 @@ def read_responses(text: str, name: str, prompt: str | None) -> SavedResponses:
     if len(rows) > MAX_PANELISTS:
         raise UsageError(f"{name} holds {len(rows)} responses; a panel has at most {MAX_PANELISTS}")
     asked = prompt or value.get("prompt")
-    if not isinstance(asked, str) or not asked.strip():
+    if not _is_text(asked):
         raise UsageError(f"{name} does not say what was asked", hint="Say it with --prompt.")
     failed = result.get("failed_models")
-    labels = label_panel([row["model"] for row in rows])
     responses = {
-        Panelist(label, ModelName("", row["model"])): row["content"] for label, row in zip(labels, rows, strict=True)
+        Panelist(label, ModelName("", row["model"])): row["content"]
+        for label, row in zip(_labels(rows), rows, strict=True)
     }
     return SavedResponses(asked, responses, len(failed) if isinstance(failed, list) else 0)
 
 
+def label_and_file(said: str) -> tuple[str, str]:
+    """Return the two halves of a `--response LABEL=FILE`.
+
+    Raises:
+        UsageError: One of them is missing, or the label is none.
+    """
+    label, equals, file = said.partition("=")
+    if not equals or not file:
+        raise UsageError(f"--response: expected LABEL=FILE, found {shown(said) or 'nothing'}")
+    return LABEL.fit(label, "--response: LABEL"), file
+
+
+def labelled_responses(texts: Sequence[tuple[str, str]], prompt: str | None) -> SavedResponses:
+    """Return texts, each with its label, as responses.
+
+    Raises:
+        UsageError: There are more than a panel has, two are called the same, one is empty, or nobody says what was
+            asked.
+    """
+    if len(texts) > MAX_PANELISTS:
+        raise UsageError(f"--response: {len(texts)} responses were given; a panel has at most {MAX_PANELISTS}")
+    labels = [label for label, _ in texts]
+    for label, text in texts:
+        if labels.count(label) > 1:
+            raise UsageError(f"--response: two responses are called {shown(label)}")
+        if not text.strip():
+            raise UsageError(f"--response: the response of {shown(label)} is empty")
+    if prompt is None:
+        raise UsageError("--response does not say what was asked: say it with --prompt or --prompt-file")
+    return SavedResponses(prompt, {Panelist(label, ModelName("", label)): text for label, text in texts}, 0)
+
+
+def _labels(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Return the labels that the rows have, where each has one of its own; else new ones."""
+    labels = [row.get("label") for row in rows]
+    own = [label for label in labels if isinstance(label, str) and label.strip()]
+    return own if len(set(own)) == len(rows) else label_panel([row["model"] for row in rows])
+
+
 def _is_response(row: Any) -> bool:
-    if not isinstance(row, dict):
-        return False
-    model, content = row.get("model"), row.get("content")
-    return isinstance(model, str) and bool(model) and isinstance(content, str) and bool(content.strip())
+    return isinstance(row, dict) and _is_text(row.get("model")) and _is_text(row.get("content"))
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())

@@ -12,7 +12,10 @@ from typing import Any, Literal, NamedTuple
 
 from fusion_cli import config_file
 from fusion_cli.chat import ModelName
+from fusion_cli.choices import Choices
 from fusion_cli.errors import ConfigError, CredentialError, UsageError
+from fusion_cli.presets import Preset
+from fusion_cli.values import MODEL, URL, MisfitError, as_data, describe, fit_model, fit_url, printable, shown
 
 _OPENROUTER_URL = "https://openrouter.ai/api/v1"
 
@@ -52,6 +55,8 @@ class Settings(NamedTuple):
 
     Attributes:
         default_provider: As configured; `resolve_provider` derives one where it is None.
+        configured: What the config file asks for; its `provider` is None, as `default_provider` says that.
+        presets: The user's own, by name, in the order of the file.
         fusion_depth: How many fusions this process runs inside of.
         config_path: Where the config file is, or would be.
         config_source: What named it: "flag", "environment FUSION_CONFIG" or "default".
@@ -62,14 +67,9 @@ class Settings(NamedTuple):
     config_path: Path
     config_source: str = "default"
     default_provider: str | None = None
-    panel: tuple[str, ...] | None = None
-    judge: str | None = None
-    model: str | None = None
-    preset: str | None = None
-    tool_choice: Literal["auto", "required", "none"] | None = None
+    configured: Choices = Choices()
+    presets: Mapping[str, Preset] = MappingProxyType({})
     strict: bool | None = None
-    max_completion_tokens: int | None = None
-    temperature: float | None = None
     local_model: Path | None = None
     fusion_depth: int = 0
     sources: Mapping[str, str] = MappingProxyType({})
@@ -101,10 +101,10 @@ class Settings(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One value for `fusion config show`; None is "not set". A provider's key is "set", never itself."""
+    """One value for `fusion config show`, as JSON holds it, None for "not set"; a key is "set", never itself."""
 
     key: str
-    value: str | bool | int | float | tuple[str, ...] | None
+    value: Any
     source: str
 
 
@@ -124,7 +124,7 @@ def load(config_flag: Path | None = None, *, environ: Mapping[str, str] | None =
     path, named_by = _locate(config_flag, environ)
     data = config_file.read(path)
     if data is None and named_by != "default":
-        said = f"{config_file.printable(str(path))}: expected a config file, found none (named by {named_by})"
+        said = f"{printable(str(path))}: expected a config file, found none (named by {named_by})"
         raise ConfigError(said, hint="fusion config edit makes one")
     values = config_file.check(config_file.parse(data, path), path) if data is not None else {}
     sources = dict.fromkeys(values, "file")
@@ -139,14 +139,9 @@ def load(config_flag: Path | None = None, *, environ: Mapping[str, str] | None =
         config_path=path,
         config_source=named_by,
         default_provider=values.get("provider"),
-        panel=values.get("panel"),
-        judge=values.get("judge"),
-        model=values.get("model"),
-        preset=values.get("preset"),
-        tool_choice=values.get("tool_choice"),
+        configured=_choices(values),
+        presets=_presets(values),
         strict=values.get("strict"),
-        max_completion_tokens=values.get("max_completion_tokens"),
-        temperature=values.get("temperature"),
         fusion_depth=_fusion_depth(environ),
         sources=sources,
     )
@@ -206,24 +201,28 @@ def parse_model(name: str, settings: Settings, default_provider: str) -> ModelNa
     if not colon or provider not in settings.providers:
         provider, slug = default_provider, name
     try:
-        config_file.fit_model(name)
-        return ModelName(provider, config_file.fit_model(slug))
-    except config_file.MisfitError:
-        said = f"{config_file.MODEL}, found {config_file.describe(name)}"
+        fit_model(name)
+        return ModelName(provider, fit_model(slug))
+    except MisfitError:
+        said = f"{MODEL.expects}, found {describe(name)}"
         raise UsageError(f"model: expected {said}") from None
 
 
 def entries(settings: Settings) -> tuple[Entry, ...]:
-    """Return every value that can be configured, and whether each provider's key is set, with its source."""
+    """Return every value that can be configured, and whether each provider's key is set, with its source.
+
+    Of presets there is what is set.
+    """
     local_model = settings.local_model
     values: dict[str, Any] = {
         "provider": settings.default_provider,
+        "strict": settings.strict,
         "local.model": None if local_model is None else str(local_model),
     }
-    for key in config_file.KEYS:
-        if "NAME" not in key.name and key.name not in values:
-            values[key.name] = getattr(settings, key.name)
     in_order = [key.name for key in config_file.KEYS if "NAME" not in key.name]
+    for name in in_order:
+        if name not in values:
+            values[name] = getattr(settings.configured, name)
     for provider in settings.providers.values():
         if not provider.is_local:
             above = f"providers.{provider.name}"
@@ -231,7 +230,27 @@ def entries(settings: Settings) -> tuple[Entry, ...]:
             values[f"{above}.api_key_env"] = provider.api_key_env
             values[f"{above}.api_key"] = "set" if provider.api_key else None
             in_order += [f"{above}.base_url", f"{above}.api_key_env", f"{above}.api_key"]
-    return tuple(Entry(name, values[name], settings.sources.get(name, "default")) for name in in_order)
+    for name, preset in settings.presets.items():
+        said = {"description": preset.description or None, **preset.choices._asdict()}
+        own = {f"presets.{name}.{key}": value for key, value in said.items() if value is not None}
+        values |= own
+        in_order += own
+    return tuple(Entry(name, as_data(values[name]), settings.sources.get(name, "default")) for name in in_order)
+
+
+def _choices(values: Mapping[str, Any]) -> Choices:
+    # `provider` may come from the environment, too: it is a field of its own.
+    return Choices(**{name: values[name] for name in Choices._fields if name in values and name != "provider"})
+
+
+def _presets(values: Mapping[str, Any]) -> dict[str, Preset]:
+    """Return the user's own presets; what must be in one is checked already."""
+    inside: dict[str, dict[str, Any]] = {}
+    for key, value in values.items():
+        if key.startswith("presets."):
+            _, name, own = key.split(".")
+            inside.setdefault(name, {})[own] = value
+    return {name: Preset(said.get("description", ""), _choices(said)) for name, said in inside.items()}
 
 
 def _user_dir(kind: Literal["config", "data", "cache"]) -> Path:
@@ -274,14 +293,14 @@ def _providers(
         key = f"providers.{name}"
         base_url = values.get(f"{key}.base_url", _OPENROUTER_URL)
         variable = values.get(f"{key}.api_key_env", "OPENROUTER_API_KEY" if name == "openrouter" else None)
-        said = f"{config_file.printable(str(path))}: {config_file.shown(key)}.base_url"
+        said = f"{printable(str(path))}: {shown(key)}.base_url"
         if name == "openrouter" and (text := environ.get("OPENROUTER_BASE_URL", "").strip()):
             said = "OPENROUTER_BASE_URL"
             sources[f"{key}.base_url"] = "environment OPENROUTER_BASE_URL"
             try:
-                base_url = config_file.fit_url(text)
-            except config_file.MisfitError as error:
-                raise ConfigError(f"{said}: expected {config_file.URL}, found {error}") from None
+                base_url = fit_url(text)
+            except MisfitError as error:
+                raise ConfigError(f"{said}: expected {URL.expects}, found {error}") from None
         api_key = _api_key(variable, environ)
         if api_key:
             sources[f"{key}.api_key"] = f"environment {variable}"
@@ -318,18 +337,18 @@ def _keeps_secrets(base_url: str) -> bool:
 def _refuse_unknown(name: str, providers: Mapping[str, Provider], named_by: str) -> None:
     if name not in providers:
         known = ", ".join(providers)
-        raise UsageError(f"{named_by}: expected one of {known}; found {config_file.describe(name)}")
+        raise UsageError(f"{named_by}: expected one of {known}; found {describe(name)}")
 
 
 def _local_model(
     values: Mapping[str, Any], sources: dict[str, str], path: Path, environ: Mapping[str, str]
 ) -> Path | None:
-    said = f"{config_file.printable(str(path))}: local.model"
+    said = f"{printable(str(path))}: local.model"
     text = values.get("local.model")
     if named := environ.get("FUSION_LOCAL_MODEL", ""):
         said, text = "FUSION_LOCAL_MODEL", named
         if not named.isprintable():
-            raise ConfigError(f"{said}: expected a path, found {config_file.describe(named)}")
+            raise ConfigError(f"{said}: expected a path, found {describe(named)}")
         sources["local.model"] = "environment FUSION_LOCAL_MODEL"
     if text is None:
         return None
@@ -342,5 +361,5 @@ def _local_model(
 def _fusion_depth(environ: Mapping[str, str]) -> int:
     text = environ.get("FUSION_DEPTH", "").strip() or "0"
     if not (text.isascii() and text.isdigit() and len(text) <= 9):
-        raise ConfigError(f"FUSION_DEPTH: expected a whole number from 0, found {config_file.describe(text)}")
+        raise ConfigError(f"FUSION_DEPTH: expected a whole number from 0, found {describe(text)}")
     return int(text)

@@ -153,7 +153,7 @@ def test_bash_completes_through_the_file() -> None:
     script = """
         source "$1"; set -- fusion ask --tool-choice re
         COMP_WORDS=("$@") COMP_CWORD=3; _fusion_completion fusion; echo "${COMPREPLY[*]}"
-        COMP_WORDS=(fusion ask --jso) COMP_CWORD=2; _fusion_completion fusion; echo "${COMPREPLY[*]}"
+        COMP_WORDS=(fusion ask --stri) COMP_CWORD=2; _fusion_completion fusion; echo "${COMPREPLY[*]}"
     """
     environment = {**os.environ, "PATH": f"{FUSION.parent}{os.pathsep}{os.environ['PATH']}"}
     told = subprocess.run(
@@ -163,7 +163,7 @@ def test_bash_completes_through_the_file() -> None:
         check=True,
         env=environment,
     )
-    assert told.stdout == "required\n--json\n"
+    assert told.stdout == "required\n--strict\n"
 
 
 def test_the_version_is_the_changelogs() -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from fusion_cli import config_file, settings
-from fusion_cli.chat import ModelName
+from fusion_cli import settings, values
+from fusion_cli.chat import ModelName, Reasoning, ServerTool
+from fusion_cli.choices import Choices, Seat
 from fusion_cli.errors import ConfigError, CredentialError, FusionError, UsageError
 
 CANARY = "sk-or-v1-canary0123456789"
@@ -86,15 +87,32 @@ def test_an_unknown_home_is_not_a_folder_called_tilde(monkeypatch: pytest.Monkey
 def test_everything_in_the_file_arrives(tmp_path: Path) -> None:
     """Each key of the file reaches its field, and tells that it came from there."""
     text = (
-        'provider = "lab"\nmodel = "m"\njudge = "lab:j"\npanel = ["a/b:free", "~c/d"]\npreset = "general-high"\n'
-        'tool_choice = "required"\nstrict = true\nmax_completion_tokens = 1\ntemperature = 2\n'
+        'provider = "lab"\nmodel = "m"\njudge = "lab:j"\npreset = "general-high"\ntool_choice = "required"\n'
+        'panel = ["a/b:free", {model = "~c/d", temperature = 0.5, label = "d"}]\nstrict = true\nmax_tool_calls = 16\n'
+        "max_completion_tokens = 1\ntemperature = 2\nseed = 0\nquotes = false\nsecond_look = true\n"
+        'system = """Be\nbrief."""\n[[tools]]\ntype = "openrouter:web_fetch"\nparameters.max_uses = 2\n'
+        "[reasoning]\nmax_tokens = 9\n"
         '[local]\nmodel = "~/own.gguf"\n' + LAB + 'api_key_env = "LAB_KEY"\n'
     )
     loaded = configured(tmp_path, "\ufeff" + text.replace("\n", "\r\n"), {"LAB_KEY": f" {CANARY}\r\n"})
     assert (loaded.default_provider, loaded.provider_source) == ("lab", "file")
-    assert (loaded.model, loaded.judge, loaded.panel) == ("m", "lab:j", ("a/b:free", "~c/d"))
-    assert (loaded.preset, loaded.tool_choice, loaded.strict) == ("general-high", "required", True)
-    assert (loaded.max_completion_tokens, loaded.temperature) == (1, 2.0)
+    assert loaded.configured == Choices(
+        panel=(Seat("a/b:free"), Seat("~c/d", temperature=0.5, label="d")),
+        judge="lab:j",
+        model="m",
+        preset="general-high",
+        tool_choice="required",
+        max_tool_calls=16,
+        max_completion_tokens=1,
+        temperature=2.0,
+        reasoning=Reasoning(max_tokens=9),
+        system="Be\nbrief.",
+        seed=0,
+        tools=(ServerTool("openrouter:web_fetch", {"max_uses": 2}),),
+        quotes=False,
+        second_look=True,
+    )
+    assert loaded.strict is True
     assert loaded.local_model == tmp_path / "own.gguf"
     assert loaded.providers["lab"] == settings.Provider("lab", "http://127.0.0.1:8000/v1", CANARY, "LAB_KEY")
     sources = {entry.key: entry.source for entry in settings.entries(loaded)}
@@ -132,9 +150,9 @@ def test_config_flag_wins_over_fusion_config(tmp_path: Path) -> None:
     for name in ("flag", "variable"):
         (tmp_path / name).write_text(f'judge = "{name}"')
     environ = {"FUSION_CONFIG": str(tmp_path / "variable")}
-    assert settings.load(tmp_path / "flag", environ=environ).judge == "flag"
+    assert settings.load(tmp_path / "flag", environ=environ).configured.judge == "flag"
     assert settings.load(environ=environ).config_source == "environment FUSION_CONFIG"
-    assert settings.load(environ=environ).judge == "variable"
+    assert settings.load(environ=environ).configured.judge == "variable"
     assert settings.load(environ={"FUSION_CONFIG": ""}).config_source == "default"
 
 
@@ -166,17 +184,18 @@ def test_a_named_config_must_exist(tmp_path: Path, named: str) -> None:
         ('tool_choice = "\\u001b[2J"', 'tool_choice: expected auto, required or none, found "\\x1b[2J"'),
         (f'tool_choice = "{"y!" * 500}"', f'tool_choice: expected auto, required or none, found "{"y!" * 28}y..."'),
         ("tool_choice = []", "tool_choice: expected auto, required or none, found an array"),
-        ('judge = "a\\nb"', f'judge: expected {config_file.MODEL}, found "a\\nb"'),
-        ('judge = ""', f'judge: expected {config_file.MODEL}, found ""'),
-        ("panel = []", f"panel: expected an array of 1 to 8, each {config_file.MODEL}, found 0 of them"),
-        ('panel = "a"', f'panel: expected an array of 1 to 8, each {config_file.MODEL}, found "a"'),
-        ('panel = ["a b"]', f'panel: expected an array of 1 to 8, each {config_file.MODEL}, found "a b"'),
+        ('judge = "a\\nb"', f'judge: expected {values.MODEL.expects}, found "a\\nb"'),
+        ('judge = ""', f'judge: expected {values.MODEL.expects}, found ""'),
+        ("panel = []", f"panel: expected {values.PANEL.expects}, found 0 of them"),
+        ('panel = "a"', f'panel: expected {values.PANEL.expects}, found "a"'),
+        ('panel = ["a b"]', f'panel[0]: expected {values.MODEL.expects} or a table with one as model, found "a b"'),
+        ("reasoning = {effort = 1}", f"reasoning.effort: expected {values.EFFORT.expects}, found 1"),
         ('provider = "lap"\n' + LAB, 'provider: expected one of openrouter, local, lab; found "lap"'),
         ("local = 3", "local: expected a table, found 3"),
         ('[local]\nmodel = "x.gguf"', 'local.model: expected the full path of a GGUF file (~'),
         ('[providers.local]\nbase_url = "x"', "providers.local: expected another name: local is the embedded engine"),
         ('[providers."a b"]', "providers.a b: expected a provider's name of letters, digits, - and _"),
-        ("[providers.lab]", f"providers.lab.base_url: expected {config_file.URL}, found nothing"),
+        ("[providers.lab]", f"providers.lab.base_url: expected {values.URL.expects}, found nothing"),
         ("judge = ", "expected TOML, found: Invalid value"),
         ("a = 1\na = 2", "expected TOML, found: Cannot overwrite a value"),
         (f"judge = {'[' * 20000}", "expected TOML, found deeper nesting than can be read"),
@@ -242,7 +261,7 @@ def test_a_base_url_is_an_address_and_nothing_else(url: str, found: str) -> None
     """A bad OPENROUTER_BASE_URL names the variable and the fault."""
     with pytest.raises(ConfigError) as caught:
         settings.load(environ={"OPENROUTER_BASE_URL": url})
-    assert str(caught.value) == f"OPENROUTER_BASE_URL: expected {config_file.URL}, found {found}"
+    assert str(caught.value) == f"OPENROUTER_BASE_URL: expected {values.URL.expects}, found {found}"
 
 
 @pytest.mark.parametrize("key", ["a\nb", "a b", "a\x00b", "a\u00e9b", "a\udcffb", "a\x7fb"])

@@ -16,13 +16,19 @@ def analyze(
     judge: options.Judge = None,
     preset: options.PresetName = None,
     provider: options.ProviderName = None,
+    system: options.System = None,
+    web: options.Web = None,
+    max_tool_calls: options.MaxToolCalls = None,
     max_completion_tokens: options.MaxCompletionTokens = None,
     temperature: options.Temperature = None,
     reasoning_effort: options.ReasoningEffort = None,
     reasoning_max_tokens: options.ReasoningMaxTokens = None,
     seed: options.Seed = None,
+    quotes: options.Quotes = None,
+    second_look: options.SecondLook = None,
     strict: options.Strict = None,
     json: options.AsJson = False,
+    json_schema: options.AnalysisSchema = False,
 ) -> None:
     """Convene the panel and print what the judge finds.
 
@@ -34,24 +40,15 @@ def analyze(
 
     from fusion_cli import delivery, pipeline
     from fusion_cli.context import Context
+    from fusion_cli.flags import choices_from
     from fusion_cli.inputs import read_prompt
-    from fusion_cli.planning import Choices, make_plan
+    from fusion_cli.planning import make_plan
     from fusion_cli.record import analysis_run_without_calls
 
     context = Context(ctx.obj)
     terminal = context.terminal
-    choices = Choices(
-        panel=panel or (),
-        judge=judge,
-        preset=preset,
-        provider=provider,
-        max_completion_tokens=max_completion_tokens,
-        temperature=temperature,
-        reasoning_effort=reasoning_effort,
-        reasoning_max_tokens=reasoning_max_tokens,
-        seed=seed,
-    )
     with delivery.told_as_json(analysis_run_without_calls, terminal, wanted=json):
+        choices = choices_from(ctx.params)
         asked = read_prompt(prompt, file or [], terminal)
         plan = make_plan(choices, context.settings, asked, context.machine, outer_is_judge=True)
         delivery.announce(plan, terminal, answers=False)

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 import typer  # noqa: TC002  # it reads the annotations
 
 from fusion_cli import options
+from fusion_cli.errors import UsageError
 
 if TYPE_CHECKING:
+    from fusion_cli.choices import Choices
+    from fusion_cli.context import Context
     from fusion_cli.plan import Plan
     from fusion_cli.results import AskRun
 
@@ -21,19 +24,26 @@ def ask(
     ctx: typer.Context,
     prompt: options.Question = None,
     file: options.Files = None,
+    request: options.Request = None,
     panel: options.Panel = None,
     judge: options.Judge = None,
     model: options.Outer = None,
     preset: options.PresetName = None,
     provider: options.ProviderName = None,
     tool_choice: options.ToolChoice = None,
+    system: options.System = None,
+    web: options.Web = None,
+    max_tool_calls: options.MaxToolCalls = None,
     max_completion_tokens: options.MaxCompletionTokens = None,
     temperature: options.Temperature = None,
     reasoning_effort: options.ReasoningEffort = None,
     reasoning_max_tokens: options.ReasoningMaxTokens = None,
     seed: options.Seed = None,
+    quotes: options.Quotes = None,
+    second_look: options.SecondLook = None,
     strict: options.Strict = None,
     json: options.AsJson = False,
+    json_schema: options.AskSchema = False,
 ) -> None:
     """Ask a question, with the panel's help where it is worth it.
 
@@ -43,25 +53,13 @@ def ask(
     """
     from fusion_cli import delivery, pipeline
     from fusion_cli.context import Context
+    from fusion_cli.flags import choices_from
     from fusion_cli.inputs import read_prompt
-    from fusion_cli.planning import Choices, make_plan
+    from fusion_cli.planning import make_plan
     from fusion_cli.record import ask_run_without_calls
 
     context = Context(ctx.obj)
     terminal = context.terminal
-    choices = Choices(
-        panel=panel or (),
-        judge=judge,
-        model=model,
-        preset=preset,
-        provider=provider,
-        tool_choice=tool_choice,
-        max_completion_tokens=max_completion_tokens,
-        temperature=temperature,
-        reasoning_effort=reasoning_effort,
-        reasoning_max_tokens=reasoning_max_tokens,
-        seed=seed,
-    )
 
     def deliver(run: AskRun, shown: bool) -> None:
         if json:
@@ -72,9 +70,30 @@ def ask(
         delivery.conclude(run, strict=context.settings.strict if strict is None else strict)
 
     with delivery.told_as_json(ask_run_without_calls, terminal, wanted=json):
-        plan = make_plan(choices, context.settings, read_prompt(prompt, file or [], terminal), context.machine)
+        choices = choices_from(ctx.params)
+        if request is not None:
+            plan = plan_of_request(request, choices, context, alone=prompt is None and not file)
+        else:
+            plan = make_plan(choices, context.settings, read_prompt(prompt, file or [], terminal), context.machine)
         delivery.announce(plan, terminal, answers=True)
         context.carry_out(pipeline.ask, plan, deliver, show_answer=terminal.stdout_is_tty and not json)
+
+
+def plan_of_request(name: str, choices: Choices, context: Context, *, alone: bool) -> Plan:
+    """Return the plan of an upstream request in a file, which is the whole question; flags win over it.
+
+    Raises:
+        UsageError: There is another question beside it, or it cannot be read or planned.
+    """
+    from fusion_cli.inputs import read_text
+    from fusion_cli.planning import make_plan
+    from fusion_cli.request import read_request
+
+    if not alone:
+        raise UsageError("--request has its question in it: give neither PROMPT nor --file with it")
+    request = read_request(read_text(name), name)
+    plan = make_plan(request.under(choices), context.settings, request.prompt, context.machine)
+    return request.applied_to(plan)
 
 
 def whether_the_panel_met(run: AskRun, plan: Plan) -> str:
@@ -91,7 +110,7 @@ def whether_the_panel_met(run: AskRun, plan: Plan) -> str:
         if run.answer is not None:
             said += f"; {run.model} answered alone"
     elif plan.tool_choice == "none":
-        said = "The panel did not meet (--tool-choice none)"
+        said = "The panel did not meet (tool choice: none)"
     elif run.answer is not None:
         said = f"The panel did not meet: {run.model} answered alone (to convene it: --tool-choice required)"
     else:

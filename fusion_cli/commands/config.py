@@ -1,7 +1,7 @@
-"""`fusion config`: shows, gets, sets, unsets and edits the config file; `ctx.obj` is what `--config` named.
+"""`fusion config`: shows, gets, sets, unsets and edits the config file, lists presets; `ctx.obj` is `--config`'s.
 
 Flags to calls: what keys there are is `config_file`'s business, writing is `config_writer`'s, where values come from is
-`settings`'.
+`settings`', how they look `listing`'s.
 """
 
 import os
@@ -12,9 +12,11 @@ import typer
 
 from fusion_cli.errors import FusionError
 from fusion_cli.options import Command, command_app
+from fusion_cli.values import printable, shown
 
 app = command_app("config")
-KeyArgument = Annotated[str, typer.Argument(metavar="KEY", help="Dotted, like judge or providers.lab.base_url.")]
+KeyArgument = Annotated[str, typer.Argument(metavar="KEY", help="Dotted, like judge or presets.mine.panel.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 @app.callback(no_args_is_help=True)
@@ -31,12 +33,9 @@ def path_command(ctx: typer.Context) -> None:
 
 
 @app.command("show", cls=Command)
-def show_command(
-    ctx: typer.Context,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-) -> None:
-    """Print every value and its source; of keys only whether one is set."""
-    from fusion_cli import config_file, settings
+def show_command(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """Print each value and its source; of keys only whether one is set."""
+    from fusion_cli import listing, settings
 
     loaded = settings.load(_flag(ctx))
     entries = settings.entries(loaded)
@@ -49,17 +48,18 @@ def show_command(
         import json
 
         values = {entry.key: {"value": entry.value, "source": entry.source} for entry in entries}
-        shown = {"paths": paths, "config_source": loaded.config_source, "values": values}
-        typer.echo(json.dumps(shown, indent=2))
+        told = {"paths": paths, "config_source": loaded.config_source, "values": values}
+        typer.echo(json.dumps(told, indent=2))
         return
     missing = "" if loaded.config_path.exists() else ", no such file yet"
-    typer.echo(f"# config file: {config_file.printable(paths['config'])} ({loaded.config_source}{missing})")
-    typer.echo(f"# data folder: {config_file.printable(paths['data'])}")
-    typer.echo(f"# cache folder: {config_file.printable(paths['cache'])}")
+    typer.echo(f"# config file: {printable(paths['config'])} ({loaded.config_source}{missing})")
+    typer.echo(f"# data folder: {printable(paths['data'])}")
+    typer.echo(f"# cache folder: {printable(paths['cache'])}")
     width = max(len(entry.key) for entry in entries)
     for entry in entries:
-        value = "not set" if entry.value is None else f"{_plain(entry.value)} ({entry.source})"
-        typer.echo(f"{entry.key:{width}}  {value}")
+        value = listing.cut(entry.value, 60) if entry.key.endswith("system") and entry.value else entry.value
+        said = "not set" if value is None else f"{listing.brief(value)} ({entry.source})"
+        typer.echo(f"{entry.key:{width}}  {said}")
 
 
 @app.command("get", cls=Command)
@@ -72,7 +72,7 @@ def get_command(ctx: typer.Context, key: KeyArgument) -> None:
         if entry.key == key and entry.value is not None:
             typer.echo(_plain(entry.value))
             return
-    raise FusionError(f"{config_file.shown(key)} is not set")
+    raise FusionError(f"{shown(key)} is not set")
 
 
 # A negative number is a value to refuse with its key's own words, not an option that does not exist.
@@ -92,12 +92,12 @@ def set_command(
 
 @app.command("unset", cls=Command)
 def unset_command(ctx: typer.Context, key: KeyArgument) -> None:
-    """Remove a value, or a table like providers.lab, from the file."""
-    from fusion_cli import config_file, config_writer, settings
+    """Remove a value, or a table like presets.mine, from the file."""
+    from fusion_cli import config_writer, settings
 
     path = settings.config_path(_flag(ctx))
     if not config_writer.unset_value(path, key):
-        typer.echo(f"{config_file.shown(key)} was not set in {config_file.printable(str(path))}", err=True)
+        typer.echo(f"{shown(key)} was not set in {printable(str(path))}", err=True)
 
 
 @app.command("edit", cls=Command)
@@ -108,12 +108,34 @@ def edit_command(ctx: typer.Context) -> None:
     config_writer.edit_in(settings.editor(), settings.config_path(_flag(ctx)))
 
 
+@app.command("presets", cls=Command)
+def presets_command(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """Print every preset, built in or own, with the models it names."""
+    import shutil
+
+    from fusion_cli import listing
+    from fusion_cli.context import Context
+
+    context = Context(_flag(ctx))
+    machine = context.machine
+    listed = listing.list_presets(context.settings, machine.engine_installed, machine.memory_is_short)
+    if as_json:
+        context.terminal.write_json({"presets": [listing.as_json(each) for each in listed]})
+        return
+    width = max(20, shutil.get_terminal_size().columns)
+    context.terminal.write_line("\n\n".join(listing.as_text(each, width) for each in listed))
+
+
 def _flag(ctx: typer.Context) -> Path | None:
     return ctx.obj if isinstance(ctx.obj, Path) else None
 
 
 def _plain(value: object) -> str:
     """Return a value as `set` would take it again."""
-    if isinstance(value, tuple):
+    if isinstance(value, list) and value and not any(isinstance(each, dict) or "," in each for each in value):
         return ",".join(value)
+    if isinstance(value, list | dict):
+        from fusion_cli.config_writer import as_toml
+
+        return as_toml(value)
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,14 +1,37 @@
 """`fusion judge`: the judge alone, over responses that exist already; nobody is asked again."""
 
-from typing import Annotated
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fusion_cli import options
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fusion_cli.saved import SavedResponses
+
 Source = Annotated[
-    str,
+    str | None,
     typer.Argument(metavar="FILE", help="What `analyze --json` or `ask --json` printed; '-' is standard input."),
+]
+Responses = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--response",
+        metavar="LABEL=FILE",
+        help="A response in a text file ('-' is standard input), and what to call it. Repeatable, 1 to 8.",
+    ),
+]
+AskedText = Annotated[
+    str | None,
+    typer.Option("--prompt", metavar="TEXT", help="What the panel was asked; wins over what FILE says."),
+]
+AskedFile = Annotated[
+    str | None,
+    typer.Option("--prompt-file", metavar="FILE", help="The same from a file; '-' is standard input."),
 ]
 
 
@@ -18,52 +41,71 @@ app = options.command_app("judge")
 @app.command("judge", cls=options.Command)
 def judge(
     ctx: typer.Context,
-    source: Source,
-    prompt: Annotated[
-        str | None, typer.Option("--prompt", metavar="TEXT", help="What the panel was asked, if FILE does not say.")
-    ] = None,
+    source: Source = None,
+    response: Responses = None,
+    prompt: AskedText = None,
+    prompt_file: AskedFile = None,
     judge: options.Judge = None,
     preset: options.PresetName = None,
     provider: options.ProviderName = None,
+    max_tool_calls: options.MaxToolCalls = None,
+    web: options.Web = None,
     max_completion_tokens: options.MaxCompletionTokens = None,
     reasoning_effort: options.ReasoningEffort = None,
     reasoning_max_tokens: options.ReasoningMaxTokens = None,
     seed: options.Seed = None,
+    quotes: options.Quotes = None,
+    second_look: options.SecondLook = None,
     strict: options.Strict = None,
     json: options.AsJson = False,
+    json_schema: options.AnalysisSchema = False,
 ) -> None:
     """Have a judge compare responses that exist.
 
-    One call; the panel is not asked again.
+    The panel is not asked again: one call, and a second one with --second-look.
 
     Example: fusion judge analysis.json -j openai/gpt-5
+
+    Example: fusion judge --prompt "Which?" --response ann=a.txt --response bob=b.txt
     """
     from functools import partial
 
     from fusion_cli import delivery, pipeline
     from fusion_cli.context import Context
-    from fusion_cli.inputs import read_text
+    from fusion_cli.flags import choices_from
     from fusion_cli.plan import Prompt
-    from fusion_cli.planning import Choices, make_judge_plan
+    from fusion_cli.planning import make_judge_plan
     from fusion_cli.record import analysis_run_without_calls
-    from fusion_cli.saved import read_responses
 
     context = Context(ctx.obj)
     terminal = context.terminal
-    choices = Choices(
-        judge=judge,
-        preset=preset,
-        provider=provider,
-        max_completion_tokens=max_completion_tokens,
-        reasoning_effort=reasoning_effort,
-        reasoning_max_tokens=reasoning_max_tokens,
-        seed=seed,
-    )
     with delivery.told_as_json(analysis_run_without_calls, terminal, wanted=json):
-        saved = read_responses(read_text(source), source, prompt)
+        choices = choices_from(ctx.params)
+        saved = _responses(source, response or (), prompt, prompt_file)
         plan = make_judge_plan(choices, context.settings, Prompt(saved.prompt), list(saved.responses), context.machine)
         delivery.announce(plan, terminal, answers=False)
         story = partial(pipeline.judge_responses, responses=saved.responses, missing=saved.missing)
         strict = context.settings.strict if strict is None else strict
         deliver = partial(delivery.deliver_analysis, terminal=terminal, as_json=json, strict=strict)
         context.carry_out(story, plan, deliver)
+
+
+def _responses(
+    source: str | None, response: Sequence[str], prompt: str | None, prompt_file: str | None
+) -> SavedResponses:
+    """Return what is to be judged, once it is clear which of the two ways to say it was taken."""
+    from fusion_cli.errors import UsageError
+    from fusion_cli.inputs import read_text, read_what_was_asked
+    from fusion_cli.saved import label_and_file, labelled_responses, read_responses
+
+    if source is not None and response:
+        raise UsageError("FILE and --response both say what to judge: choose one")
+    if source is None and not response:
+        raise UsageError("there is nothing to judge: name a FILE, or texts with --response LABEL=FILE")
+    named = [label_and_file(said) for said in response]
+    if [source, prompt_file, *(file for _, file in named)].count("-") > 1:
+        raise UsageError("standard input can be read once: '-' stands twice")
+    asked = read_what_was_asked(prompt, prompt_file)
+    if source is not None:
+        return read_responses(read_text(source), source, asked)
+    return labelled_responses([(label, read_text(file)) for label, file in named], asked)

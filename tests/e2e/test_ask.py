@@ -43,7 +43,8 @@ def test_outer_model_convenes_the_panel() -> None:
     assert [body["tool_choice"] for body in outer] == ["auto", "none"]
     assert len(inner) == 3
     assert {request.headers["x-openrouter-fusion-depth"] for request in inner} == {"1"}
-    assert not any("tools" in request.body for request in inner)
+    web = ["openrouter:web_search", "openrouter:web_fetch"]
+    assert [[tool["type"] for tool in request.body["tools"]] for request in inner] == [web] * 3
 
 
 def test_direct_answer_says_that_nobody_met() -> None:

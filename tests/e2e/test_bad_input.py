@@ -1,5 +1,6 @@
 """Bad input: one clear line on standard error, the documented status, and no request."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -21,13 +22,25 @@ BAD = {
     "half a character": ((b"x\xff",), None, "the question is not UTF-8 text"),
     "unknown provider": (("--provider", "labb", "x"), None, "expected one of openrouter, local"),
     "nine panelists": (("-p", "a,b,c,d,e,f,g,h,i", "x"), None, "the panel has 9 models; it takes 1 to 8"),
-    "an empty panelist": (("-p", "a,,b", "x"), None, "model: expected"),
-    "a line feed in a slug": (("-m", "a\nb: c", "x"), None, "model: expected"),
+    "an empty panelist": (("-p", "a,,b", "x"), None, "--panel: expected"),
+    "a line feed in a slug": (("-m", "a\nb: c", "x"), None, "--model: expected"),
     "a fusion in the panel": (("-p", "openrouter/fusion", "x"), None, "cannot start another one"),
-    "unknown preset": (("--preset", "best", "x"), None, "--preset: expected one of general-high"),
+    "unknown preset": (("--preset", "best", "x"), None, "preset: expected one of general-high"),
     "unknown tool choice": (("--tool-choice", "maybe", "x"), None, "expected auto, required or none"),
     "alias against none": (("-m", "openrouter/fusion", "--tool-choice", "none", "x"), None, "choose one"),
     "unknown option": (("--pannel", "x"), None, "No such option: --pannel"),
+    "17 tool calls": (("--max-tool-calls", "17", "x"), None, "--max-tool-calls: expected a whole number from 1 to 16"),
+    "no tokens": (("--max-completion-tokens", "0", "x"), None, "--max-completion-tokens: expected a whole number"),
+    "too warm": (("--temperature", "2.1", "x"), None, "--temperature: expected a number from 0 to 2"),
+    "no such effort": (("--reasoning-effort", "much", "x"), None, "--reasoning-effort: expected one of max, xhigh"),
+    "thinking below 0": (("--reasoning-max-tokens", "-1", "x"), None, "--reasoning-max-tokens: expected a whole"),
+    "a seed below 0": (("--seed", "-1", "x"), None, "--seed: expected a whole number from 0"),
+    "an empty system prompt": (("-s", "", "x"), None, "--system: expected text"),
+    "a range before the question": (("--seed", "-1"), b"", "--seed: expected a whole number from 0"),
+    "a request beside a question": (("--request", "-", "x"), b"{}", "give neither PROMPT nor --file with it"),
+    "a request beside a file": (("--request", "-", "-f", "x"), b"{}", "give neither PROMPT nor --file with it"),
+    "a request that is missing": (("--request", "/no/such.json"), None, "/no/such.json: No such file or directory"),
+    "a request that is none": (("--request", "-"), b"[]", "standard input: expected a request"),
 }
 
 
@@ -96,6 +109,30 @@ def test_no_key_is_status_4_with_json() -> None:
     assert "https://openrouter.ai/keys" in ended.stderr
     assert ended.json()["status"] == "error"
     assert ended.json()["usage"]["cost"] == 0
+
+
+@pytest.mark.parametrize("command", ["ask", "analyze", "judge"])
+def test_the_schema_needs_nothing(command: str, tmp_path: Path) -> None:
+    """`--json-schema` prints a JSON Schema at once: without a question, and whatever is in the config file."""
+    path = tmp_path / "bad.toml"
+    path.write_text("this is no TOML")
+    with WireServer() as server:
+        ended = fusion("--config", str(path), command, "--seed", "none", "--json-schema", server=server)
+        assert server.requests == []
+    schema = ended.json()
+    assert (ended.status, ended.stderr, schema["type"]) == (0, "", "object")
+    references = set(re.findall(r'"\$ref": "#/\$defs/(\w+)"', ended.stdout))
+    assert references == set(schema["$defs"])
+
+
+def test_the_schema_is_that_of_the_object() -> None:
+    """What `--json` prints has every key that the schema requires, and none that it does not know."""
+    with WireServer(default=deliberation(latency_s=0)) as server:
+        asked = fusion("ask", "--json", *MODELS, "--tool-choice", "required", "x", server=server)
+        analyzed = fusion("analyze", "--json", *MODELS[:-2], "x", server=server)
+    for command, ended in (("ask", asked), ("analyze", analyzed)):
+        schema = fusion(command, "--json-schema").json()
+        assert set(schema["required"]) <= set(ended.json()) <= set(schema["properties"])
 
 
 def test_unwritable_home_does_not_cost_the_answer() -> None:

@@ -17,6 +17,7 @@ import pytest
 from fusion_cli.chat import Endpoint
 from fusion_cli.errors import ConfigError, EngineError, UsageError
 from fusion_cli.events import EngineStarting, Event, Warned
+from fusion_cli.fitting import is_too_long
 from fusion_cli.local.engine import CONTEXT, Engine, installed, memory_is_short
 from fusion_cli.local.lock import held
 from tests.local.processes import children, lives, wait_for
@@ -213,6 +214,8 @@ def test_too_long_a_prompt_is_refused_cleanly(embedded_model: Path) -> None:
             refused = await complete(endpoint, {"messages": long, "max_tokens": 8})
             assert refused.status_code == 400
             assert refused.json()["error"]["type"] == "exceed_context_size_error"
+            assert is_too_long(refused.json()["error"]["message"], 400)
+            assert endpoint.context_tokens == CONTEXT
             answer = await complete(endpoint, {"messages": QUESTION, "max_tokens": 8})
             assert answer.status_code == httpx.codes.OK
 

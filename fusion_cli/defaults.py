@@ -1,0 +1,12 @@
+"""What holds where nobody says otherwise, and what the names of upstream's aliases stand for. Data."""
+
+from fusion_cli.chat import ServerTool
+
+# Specification, section 2.
+TOOLS = (ServerTool("openrouter:web_search"), ServerTool("openrouter:web_fetch"))
+
+# The alias convenes the panel at once, with the preset's judge as outer model (specification, section 1).
+ALIASES = {"openrouter/fusion": "general-high", "openrouter/fusion-flash": "general-fast"}
+
+# Small models do not know when to stop; these are chosen so that a run takes about a minute on two cores.
+LOCAL_MAX_TOKENS = {"panel": 160, "judge": 800, "answer": 300}

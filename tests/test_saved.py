@@ -1,0 +1,97 @@
+"""Responses that exist already: what is read of a saved file, and texts under labels."""
+
+import json
+from typing import Any
+
+import pytest
+
+from fusion_cli.chat import ModelName
+from fusion_cli.errors import UsageError
+from fusion_cli.plan import Panelist
+from fusion_cli.saved import SavedResponses, label_and_file, labelled_responses, read_responses
+
+ROWS = [{"model": "x/a", "content": "now"}, {"model": "x/a", "content": "later"}]
+
+
+def labels(*rows: dict[str, Any]) -> list[str]:
+    """Return what the panelists of these rows are called."""
+    saved = read_responses(json.dumps({"prompt": "q", "responses": rows}), "f", None)
+    return [panelist.label for panelist in saved.responses]
+
+
+def test_file_of_an_older_version() -> None:
+    """Without labels the panelists are called by their slugs, numbered where one stands twice."""
+    saved = read_responses(json.dumps({"prompt": "q", "responses": ROWS}), "f", None)
+    model = ModelName("", "x/a")
+    assert saved == SavedResponses("q", {Panelist("x/a#1", model): "now", Panelist("x/a#2", model): "later"}, 0)
+
+
+def test_labels_come_back() -> None:
+    """A panelist keeps the label that it had, whatever its model."""
+    assert labels({**ROWS[0], "label": "pragmatist"}, {**ROWS[1], "label": "sceptic"}) == ["pragmatist", "sceptic"]
+
+
+@pytest.mark.parametrize("second", [{}, {"label": "ann"}, {"label": 7}, {"label": ["ann"]}, {"label": " "}])
+def test_labels_that_do_not_tell_apart(second: dict[str, Any]) -> None:
+    """Labels that are missing, double or no text are not used at all."""
+    assert labels({**ROWS[0], "label": "ann"}, {**ROWS[1], **second}) == ["x/a#1", "x/a#2"]
+
+
+@pytest.mark.parametrize("wrap", [lambda shape: shape, lambda shape: {"prompt": "q", "result": shape}])
+def test_failed_models_are_missing(wrap: Any) -> None:
+    """Panelists that had failed count as missing, in what `analyze` and what `ask` printed."""
+    shape = {"prompt": "q", "responses": ROWS[:1], "failed_models": [{"model": "x/b", "error": "no"}] * 2}
+    assert read_responses(json.dumps(wrap(shape)), "f", None).missing == 2
+
+
+def test_prompt_that_is_given_wins() -> None:
+    """What the command line says was asked wins over the file."""
+    assert read_responses(json.dumps({"prompt": "q", "responses": ROWS}), "f", "p").prompt == "p"
+
+
+def test_standard_input_has_a_name() -> None:
+    """What was piped in is not called a dash."""
+    with pytest.raises(UsageError, match=r"^standard input is not JSON$"):
+        read_responses("x", "-", None)
+
+
+@pytest.mark.parametrize(
+    ("said", "halves"),
+    [("ann=a.txt", ("ann", "a.txt")), ("b c=x=y.txt", ("b c", "x=y.txt")), ("ann=-", ("ann", "-"))],
+)
+def test_first_equals_sign_splits(said: str, halves: tuple[str, str]) -> None:
+    """A label cannot hold an equals sign, a file's name can."""
+    assert label_and_file(said) == halves
+
+
+@pytest.mark.parametrize("said", ["", "ann", "=a.txt", "ann=", " ann=a", "a\nb=c", "a" * 81 + "=b"])
+def test_label_or_file_missing(said: str) -> None:
+    """Both halves are needed, and a label is a short name in one line."""
+    with pytest.raises(UsageError, match=r"^--response: .*expected"):
+        label_and_file(said)
+
+
+def test_labelled_texts() -> None:
+    """Texts under labels are a panel of which nobody is missing."""
+    saved = labelled_responses([("ann", "now"), ("bob", "later")], "q")
+    assert saved.prompt == "q"
+    assert [(seat.label, str(seat.model.slug), text) for seat, text in saved.responses.items()] == [
+        ("ann", "ann", "now"),
+        ("bob", "bob", "later"),
+    ]
+    assert saved.missing == 0
+
+
+@pytest.mark.parametrize(
+    ("texts", "prompt", "said"),
+    [
+        ([("ann", "x")] * 2, "q", "two responses are called ann"),
+        ([("ann", " \n")], "q", "the response of ann is empty"),
+        ([(str(number), "x") for number in range(9)], "q", "9 responses were given; a panel has at most 8"),
+        ([("ann", "x")], None, "does not say what was asked: say it with --prompt or --prompt-file"),
+    ],
+)
+def test_labelled_texts_that_are_no_panel(texts: list[tuple[str, str]], prompt: str | None, said: str) -> None:
+    """Each misuse has its own words."""
+    with pytest.raises(UsageError, match=said):
+        labelled_responses(texts, prompt)
