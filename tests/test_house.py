@@ -17,7 +17,7 @@ import typer
 from typer.completion import get_completion_script  # type: ignore[attr-defined]  # public in its documentation
 from typer.core import TyperGroup
 
-from fusion_cli import __version__
+from fusion_cli import __version__, config_file
 from fusion_cli.cli import app
 
 if TYPE_CHECKING:
@@ -343,6 +343,13 @@ def test_what_the_documents_call_exists(name: str) -> None:
     }
     assert mentioned - OPTIONS == set()
     assert name != "README.md" or calls
+
+
+def test_the_readmes_config_can_be_used() -> None:
+    """What the README shows of the config file is one that is accepted."""
+    [example] = re.findall(r"^```toml\n(.*?)^```", readme(), re.MULTILINE | re.DOTALL)
+    path = Path("config.toml")
+    assert config_file.check(config_file.parse(example.encode(), path), path)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
