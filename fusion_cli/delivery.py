@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from fusion_cli.chat import ModelName
-    from fusion_cli.plan import Plan
+    from fusion_cli.plan import Panelist, Plan
     from fusion_cli.results import AnalysisRun, Run
     from fusion_cli.terminal import Terminal
 
@@ -28,10 +28,18 @@ def announce(plan: Plan, terminal: Terminal, *, answers: bool) -> None:
     if not answers or plan.tool_choice != "none":
         parts.insert(0, f"judge {_shown(plan.judge)}")
     if plan.tool_choice != "none":
-        seats = [_shown(panelist.model) for panelist in plan.panel]
+        seats = [_seat(panelist) for panelist in plan.panel]
         times = {name: f"{seats.count(name)} x " if seats.count(name) > 1 else "" for name in seats}
         parts.insert(0, f"panel {', '.join(count + name for name, count in times.items())}")
     terminal.note(f"plan    {'; '.join(parts)}")
+
+
+def _seat(panelist: Panelist) -> str:
+    """Return a panelist's model, and its own name where it has one."""
+    slug = panelist.model.slug
+    name, _, number = panelist.label.rpartition("#")
+    by_slug = panelist.label == slug or (name == slug and number.isdecimal())
+    return _shown(panelist.model) if by_slug else f"{one_line(panelist.label)} ({_shown(panelist.model)})"
 
 
 def _shown(model: ModelName) -> str:

@@ -131,3 +131,29 @@ def test_two_providers_in_one_panel() -> None:
         assert "authorization" not in lab.requests[0].headers
         assert len(router.requests) == 2
     assert len(ended.json()["responses"]) == 2
+
+
+def test_sceptic_and_optimist_on_one_model() -> None:
+    """A preset's personas are told apart on the wire, on the screen and in the object, by their labels."""
+    seats = (
+        '{model = "m", label = "sceptic", system = "Doubt.", temperature = 0.2}',
+        '{model = "m", label = "fan"}',
+        '"m"',
+    )
+    panel = f"[{', '.join(seats)}]"
+    with WireServer(default=deliberation(latency_s=0)) as server:
+        fusion("config", "set", "presets.two.panel", panel)
+        listed = fusion("config", "presets")
+        ended = fusion("analyze", "--preset", "two", "--json", "q", server=server)
+        sceptic = next(
+            request for request in server.calls(role="panel") if request.body["messages"][0]["role"] == "system"
+        )
+    assert (sceptic.body["messages"][0]["content"], sceptic.body["temperature"]) == ("Doubt.", 0.2)
+    assert "sceptic" in listed.stdout
+    assert "plan    panel sceptic (m), fan (m), m; judge m" in ended.stderr
+    assert [(row["model"], row["label"]) for row in ended.json()["responses"]] == [
+        ("m", "sceptic"),
+        ("m", "fan"),
+        ("m", "m"),
+    ]
+    assert {row["model"] for row in ended.json()["analysis"]["contradictions"][0]["stances"]} <= {"sceptic", "fan", "m"}
