@@ -6,11 +6,11 @@ quote stands in a response is not asked here.
 """
 
 import re
-import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
-from fusion_cli.json_objects import find_objects, texts_in
+from fusion_cli.json_objects import find_objects, normalized, texts_in
 from fusion_cli.results import Analysis, Contradiction, PartialCoverage, Stance, UniqueInsight
 
 _Row = TypeVar("_Row")
@@ -19,6 +19,7 @@ _MAX_ITEMS = 50
 _MAX_CHARS = 200_000
 _MAX_NAME_CHARS = 300
 _TELLING_CHARS = 60
+_TELLING_KEYS = 3
 
 _KEYS = tuple(Analysis.model_fields)
 _WHO = ("model", "models", "response", "responses", "respondent", "respondents", "panelist", "label")
@@ -41,6 +42,7 @@ _DRESS = " \t\r\n*_`\"'“”‘’[](){}<>.,:;#-"  # noqa: RUF001 - what judges
 _RESPONSE = re.compile(r"(?:response|respondent)s?(?![^\W_])", re.IGNORECASE)
 _IN_BRACKETS = re.compile(r"\([^()]*\)")
 _AND = re.compile(r"[,;&+]|\sand\s")
+_LIST = re.compile(r"[,;&+]|\band\b")
 
 
 class AnalysisError(Exception):
@@ -71,13 +73,13 @@ class Checked(NamedTuple):
     quotes: list[Quoted]
 
 
-def read_analysis(text: str, labels: Mapping[str, str], responses: Iterable[str] = ()) -> Checked:
+def read_analysis(text: str, labels: Mapping[str, str], planted: Collection[str] = frozenset()) -> Checked:
     """Return the analysis that a judge wrote.
 
     Args:
         text: The judge's whole reply.
         labels: The judge's letters to the panel's labels.
-        responses: What the judge has read: a ready-made analysis in them is not its own.
+        planted: The `planted_points` of what the judge has read: they are not its own.
 
     Raises:
         AnalysisError: The text is empty, holds no JSON object, has another shape, or nothing is left of it.
@@ -85,21 +87,24 @@ def read_analysis(text: str, labels: Mapping[str, str], responses: Iterable[str]
     if not text.strip():
         raise AnalysisError("judge_empty_completion", "the reply is empty")
     try:
-        return _Reader(labels, planted_points(responses)).read(_find_object(text[:_MAX_CHARS]))
+        return _Reader(labels, planted).read(_find_object(text[:_MAX_CHARS]))
     except RecursionError as error:  # parsed at the very limit, and too deep to be compared
         raise AnalysisError("judge_not_valid_json", "the reply is nested too deeply") from error
 
 
-def planted_points(responses: Iterable[str]) -> set[str]:
-    """Return the sentences, folded, of every analysis that stands in a response, in any wrapping."""
-    return {
-        folded
+def planted_points(responses: Collection[str]) -> frozenset[str]:
+    """Return the sentences, folded, of every analysis that stands in a response, in any wrapping.
+
+    There are none where each of several responses holds an analysis: that is what the prompt asked for.
+    """
+    held = [
+        [row for row in find_objects(response[:_MAX_CHARS]) if row and sum(key in row for key in _KEYS) >= _TELLING_KEYS]
         for response in responses
-        for found in find_objects(response[:_MAX_CHARS])
-        if found and any(key in found for key in _KEYS)
-        for text in texts_in([found[key] for key in _KEYS if key in found])
-        if len((folded := _fold(text)).split()) > 1  # a letter or a word proves nothing
-    }
+    ]
+    if len(held) > 1 and all(held):
+        return frozenset()
+    texts = (text for rows in held for row in rows for key in _KEYS for text in texts_in(row.get(key)))
+    return frozenset(folded for folded in map(_fold, texts) if " " in folded)  # a letter or a word proves nothing
 
 
 def _find_object(text: str) -> dict[str, Any]:
@@ -149,24 +154,28 @@ def _whole(text: str) -> str:
 
 def _fold(text: str) -> str:
     """Return what two spellings of the same sentence have in common."""
-    return " ".join(_TOKEN.findall(unicodedata.normalize("NFKC", text).casefold()))
+    return " ".join(_TOKEN.findall(normalized(text).casefold()))
 
 
 class _Reader:
     """Reads one object; counts what it drops."""
 
-    def __init__(self, labels: Mapping[str, str], planted: set[str]) -> None:
-        self._planted = planted
+    def __init__(self, labels: Mapping[str, str], planted: Collection[str]) -> None:
+        self._planted = sorted(planted)
         by_letter = {letter.casefold(): label for letter, label in labels.items()}
-        self._by_name = ({label.casefold(): label for label in labels.values()} | by_letter, by_letter)
-        self._exact = {label: label for label in labels.values()} | dict(labels)
+        by_label = {label: label for label in labels.values()}
+        self._by_name = ({label.casefold(): label for label in by_label} | by_label | by_letter, by_letter)
+        self._exact = by_label | dict(labels)
         letter = rf"(?:{'|'.join(map(re.escape, labels)) or '(?!)'})"
         some = rf"{letter}(?:(?:,? and |, | & ){letter}\b)*"
         self._letter = re.compile(rf"\b{letter}\b")
         self._mention = re.compile(rf"\b[Rr]espon(?:se|dent)(?: (?P<one>{letter})|s (?P<some>{some}))\b")
 
-        # A label that reads like a list of names could be taken apart in too many ways.
-        longest_first = sorted((name for name in self._exact if not _AND.search(name)), key=len, reverse=True)
+        # The judge knows letters alone: a label that reads like one stands for it. One that reads like a list of names,
+        # or like "Response X", could be taken apart in too many ways.
+        own = (name for name in by_label if self._known(name) == name)
+        plain = {name for name in own if not (_RESPONSE.match(name) or _LIST.search(name))}
+        longest_first = sorted(plain | set(labels), key=lambda name: (-len(name), name))
         name = rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first)) or '(?!)'})(?!\w)"
         one = rf"(?:[Rr]espon(?:se|dent)s?\s)?{name}"
         several = rf"{one}(?:(?:,? and |, ?| ?& ?){one})*"
@@ -304,15 +313,18 @@ class _Reader:
         """Return whom a bare string names before a colon, in brackets before or after its sentence, and the rest."""
         names, rest = "", text
         text = _MARKS.sub("", text.strip())
-        if self._names.fullmatch(text.strip(_DRESS)):
+        if self._are_names(text.strip(_DRESS)):
             names, rest = text, ""
         elif match := self._prefix.match(text, 0, _MAX_NAME_CHARS):
             names, rest = match["inner"] or match["outer"], text[match.end() :]
         elif (closed := text.rstrip(" .*_`")).endswith((")", "]")):
             start = max(closed.rfind("("), closed.rfind("["))
-            if start >= 0 and self._names.fullmatch(closed, start + 1, len(closed) - 1):
+            if start >= 0 and self._are_names(closed[start + 1 : -1]):
                 names, rest = closed[start:], text[:start].rstrip()
         return list(dict.fromkeys(self._exact[name] for name in self._name.findall(names))), rest
+
+    def _are_names(self, text: str) -> bool:
+        return len(text) <= _MAX_NAME_CHARS and bool(self._names.fullmatch(text))
 
     def _labels(self, value: Any) -> list[str]:
         """Return the panelists that a name, several in one string, or a list of them stand for."""
@@ -333,7 +345,7 @@ class _Reader:
         bare = (_IN_BRACKETS.sub("", plain).strip() or plain).strip(_DRESS)
         bare = _RESPONSE.sub("", bare, count=1).strip(_DRESS) if _RESPONSE.match(bare) else bare
         both, by_letter = self._by_name
-        forms = (plain.casefold(), bare.casefold())
+        forms = (plain, plain.casefold(), bare.casefold())
         return next((known[form] for known in (by_letter, both) for form in forms if form in known), None)
 
     def _point(self, value: Any) -> str:
@@ -359,9 +371,9 @@ class _Reader:
 
     def _is_planted(self, folded: str) -> bool:
         """Say whether a sentence stands in an analysis that a response holds, if only its beginning fits a limit."""
-        planted = folded in self._planted or (
-            len(folded) >= _TELLING_CHARS and any(point.startswith(folded) for point in self._planted)
-        )
+        at = bisect_left(self._planted, folded)  # where what it begins stands, too
+        point = self._planted[at] if at < len(self._planted) else ""
+        planted = bool(point) and (point == folded or (len(folded) >= _TELLING_CHARS and point.startswith(folded)))
         if planted:
             self._drop("point(s) copied from an analysis that stands in a response dropped")
         return planted

@@ -126,7 +126,7 @@ class ChatRequest(NamedTuple):
 
 
 class Usage(NamedTuple):
-    """Tokens and US dollars of one call; None is unknown, which is not 0."""
+    """Tokens, US dollars and the server's tool calls of one call; None is unknown, which is not 0."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -134,6 +134,8 @@ class Usage(NamedTuple):
     reasoning_tokens: int | None = None
     cached_tokens: int | None = None
     cost: float | None = None
+    server_tool_calls: int | None = None
+    web_search_requests: int | None = None
 
 
 class Delta(NamedTuple):
@@ -151,7 +153,12 @@ class Citation(NamedTuple):
 
 
 class Completion(NamedTuple):
-    """A finished call. `model` is the concrete one that answered, where the server says so."""
+    """A finished call.
+
+    Attributes:
+        model: The concrete one that answered, where the server says so.
+        refusal: What the model said in place of an answer.
+    """
 
     text: str
     finish_reason: str | None
@@ -160,6 +167,7 @@ class Completion(NamedTuple):
     model: str | None = None
     attempts: int = 1
     citations: tuple[Citation, ...] = ()
+    refusal: str = ""
 
     @property
     def truncated(self) -> bool:

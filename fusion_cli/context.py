@@ -10,7 +10,8 @@ import sys
 from contextlib import AsyncExitStack, contextmanager, suppress
 from functools import cached_property
 from importlib import import_module
-from typing import TYPE_CHECKING, TypeVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fusion_cli import settings as settings_module
 from fusion_cli.chat import Endpoint
@@ -21,7 +22,7 @@ from fusion_cli.terminal import Terminal
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Awaitable, Callable, Coroutine, Iterator
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
     from pathlib import Path
 
     from fusion_cli.chat import ModelClient, ModelName
@@ -85,7 +86,13 @@ class Context:
         return Machine(engine_installed, memory_is_short, embedded_models)
 
     def carry_out(
-        self, story: Story[R], plan: Plan, deliver: Callable[[R, bool], None], *, show_answer: bool = False
+        self,
+        story: Story[R],
+        plan: Plan,
+        deliver: Callable[[R, bool], None],
+        *,
+        show_answer: bool = False,
+        known: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         """Run a story over the network and have its run delivered; what the panel said is kept until that is done.
 
@@ -94,6 +101,7 @@ class Context:
             plan: What to do.
             deliver: Writes the run to its user, and raises if it is no success; told whether the answer was shown.
             show_answer: Whether the answer goes to standard output as it comes.
+            known: What an earlier run's panel said, where it is not asked again; kept along with what is new.
 
         Raises:
             FusionError: The run could not be started, did not succeed, or was ended by a signal.
@@ -102,7 +110,7 @@ class Context:
         from fusion_cli.sinks.plain import PlainSink
 
         plain = PlainSink(self.terminal, show_answer=show_answer)
-        keeper = Keeper(self.settings.runs_dir)
+        keeper = Keeper(self.settings.runs_dir, known)
         delivered = False
         try:
             run = _run_to_the_end(self._carry_out(story, plan, fan_out([keeper, plain])))

@@ -1,10 +1,12 @@
 """How much of the responses a model's context can hold: estimates, cuts, and refusals that speak of length.
 
-Pure text and numbers; knows no model, no prompt and no wire.
+Pure text and numbers; knows no model, no prompt's words and no wire.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+
+from fusion_cli.chat import Message
 
 LEAST_TOKENS = 100
 _BYTES_PER_TOKEN = 3
@@ -55,6 +57,16 @@ def fit(responses: Mapping[str, str], budget_tokens: int) -> dict[str, str]:
         name: text if estimated_tokens(text) <= share else _cut(text, share * _BYTES_PER_TOKEN)
         for name, text in responses.items()
     }
+
+
+def fit_into(
+    room: int, responses: Mapping[str, str], messages: Callable[[Mapping[str, str]], Sequence[Message]]
+) -> dict[str, str]:
+    """Return the responses, cut where the messages made of them would pass `room` tokens."""
+    needed = sum(estimated_tokens(message.content) for message in messages(responses))
+    if needed <= room:
+        return dict(responses)
+    return fit(responses, room - (needed - sum(map(estimated_tokens, responses.values()))))
 
 
 def _cut(text: str, size: int) -> str:
@@ -121,6 +133,13 @@ _TOO_LONG = r"""(?ix)
     """
 
 
+_CONTEXT_NAMED = (
+    r"(?:context (?:length|size|window)|n_ctx|maximum(?: number of)?(?: input)? tokens|limit)"
+    r"[^0-9]{0,40}(?<![0-9.])([0-9][0-9,]{2,9})(?![0-9km])"
+)
+_LEAST_CONTEXT, _MOST_CONTEXT = 256, 10**8
+
+
 def is_too_long(error_text: str, status_code: int | None) -> bool:
     """Say whether a server refused a prompt because it and the answer do not fit into the model's context.
 
@@ -131,3 +150,10 @@ def is_too_long(error_text: str, status_code: int | None) -> bool:
     if status_code == 413:
         return True
     return status_code in {400, 422, None} and re.search(_TOO_LONG, error_text) is not None
+
+
+def context_named(error_text: str) -> int | None:
+    """Return how many tokens a refusal says that the model can read and write; None where it does not say."""
+    found = re.search(_CONTEXT_NAMED, error_text, re.IGNORECASE)
+    tokens = int(found[1].replace(",", "")) if found else 0
+    return tokens if _LEAST_CONTEXT <= tokens <= _MOST_CONTEXT else None

@@ -1,27 +1,29 @@
 """Finds JSON objects in what models wrote: between prose and fences, in wrappings, broken or deep as they may be. Pure.
 
-Its cost is bounded whatever the text is. Knows no shape that an object should have.
+Normalizes their characters, too. The cost is bounded whatever the text is. Knows no shape that an object should have.
 """
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
 MAX_DEPTH = 8
 
-# What is not JSON may hold a brace at every second character: how many are tried, how far they are read in vain in
-# all, and what a failure counts for that does not tell how far it read.
+# What is not JSON may hold a brace at every second character: how many are tried, and how far they are read in vain in
+# all.
 _MAX_STARTS = 2000
 _MAX_WASTED_CHARS = 5_000_000
-_UNTOLD_CHARS = 10_000
+_MAX_DIGITS = 1000
 
 _OBJECT = re.compile(r'\{\s*["}]')
+_HEAP = re.compile(r"(?:[^\w\s]|[\uff9e\uff9f]){33,}")  # no mark is a word's character, but for these two
 
 
 def find_objects(text: str) -> Iterator[dict[str, Any] | None]:
     """Yield the JSON objects in a text, and those wrapped in one; None for what begins like one and is none."""
-    decoder = json.JSONDecoder(parse_constant=_refuse_constant, strict=False)
+    decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_int=_integer, strict=False)
     position = wasted = 0
     for _ in range(_MAX_STARTS):
         start = _OBJECT.search(text, position)
@@ -31,10 +33,17 @@ def find_objects(text: str) -> Iterator[dict[str, Any] | None]:
             value, position = decoder.raw_decode(text, start.start())
         except (ValueError, RecursionError) as error:
             position = start.start() + 1
-            wasted += error.pos - position if isinstance(error, json.JSONDecodeError) else _UNTOLD_CHARS
+            wasted += _reach(error, text) - position
             yield None
             continue
         yield from _wrapped(value, MAX_DEPTH)
+
+
+def _reach(error: Exception, text: str) -> int:
+    """Return how far a text was read in vain; to its end where the error tells no place, or where a string begins."""
+    if isinstance(error, json.JSONDecodeError) and not error.msg.startswith("Unterminated"):
+        return error.pos
+    return len(text)
 
 
 def _wrapped(value: Any, depth: int) -> Iterator[dict[str, Any]]:
@@ -57,3 +66,21 @@ def texts_in(value: Any, depth: int = MAX_DEPTH) -> Iterator[str]:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > _MAX_DIGITS:  # whatever limit Python has been given: reading them takes quadratic time
+        raise ValueError("an integer is too long")
+    return int(digits)
+
+
+def normalized(text: str) -> str:
+    """Return a text in normal form, where characters that look the same are the same.
+
+    No writing has dozens of accents on one letter, and sorting a heap of them takes quadratic time: they are left out.
+    """
+    return unicodedata.normalize("NFKC", _HEAP.sub(_without_marks, text))
+
+
+def _without_marks(heap: re.Match[str]) -> str:
+    return "".join(char for char in heap[0] if not unicodedata.combining(unicodedata.normalize("NFKD", char)[0]))

@@ -8,80 +8,119 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from fusion_cli import events, prompts
 from fusion_cli.chat import ChatRequest, Message
 from fusion_cli.errors import KeyRejectedError, ModelError, ModelRejectedError, NoCreditsError
-from fusion_cli.fitting import estimated_tokens, fit, is_too_long
+from fusion_cli.fitting import LEAST_TOKENS, estimated_tokens, fit_into
+from fusion_cli.negotiation import Form, given_way
 
 if TYPE_CHECKING:  # results and analysis bring pydantic (100 ms): imported while the first responses are awaited
+    from collections.abc import Mapping
+
     from fusion_cli.analysis import Checked
     from fusion_cli.record import Record
-    from fusion_cli.results import Analysis
 
-REFUSED = {400, 404, 422}
-
-# Every hosted judge of today reads more than this, so a catalogue is asked only about longer prompts.
-_SURELY_READ_TOKENS = 24_000
-_LEAST_SHARE_TOKENS = 100
+# Every hosted model of today reads more than this, so a catalogue is asked only about longer prompts.
+SURELY_READ_TOKENS = 24_000
 _QUOTED_CHARS = 4000
 
 
-async def judge(record: Record, prompt: str, missing: int) -> Analysis | None:
+async def judge(record: Record, prompt: str, missing: int) -> None:
     """Have the responses compared; without a usable analysis the run goes on, degraded, and says why.
 
+    A second look is taken at the same time as the first; either of them is an analysis.
+
     Args:
-        record: Holds the responses, and gets whatever comes of them.
+        record: Holds the responses, and gets the analysis and what was found out about it.
         prompt: What the panel was asked.
         missing: How many panelists gave no response.
     """
-    from fusion_cli.analysis import AnalysisError
-    from fusion_cli.quotes import check_quotes
-    from fusion_cli.results import Supported
-    from fusion_cli.second_look import compare
-
-    slug = record.plan.judge.slug
-    record.emit(events.AnalysisInProgress(slug, len(record.responses)))
+    plan = record.plan
+    record.emit(events.AnalysisInProgress(plan.judge.slug, len(record.responses)))
     started = time.monotonic()
     sitting = _Sitting(record, prompt, missing)
-    await sitting.fit_to_context()
-    orders = (False, True) if record.plan.second_look and len(record.responses) > 1 else (False,)
-    looks = await asyncio.gather(*(sitting.look(reverse=reverse) for reverse in orders), return_exceptions=True)
-    for panelist in record.cut:
-        record.warn(f"the judge read the response of {panelist.label} cut to fit its context")
-    failures = [look for look in looks if isinstance(look, BaseException)]
+    orders = (False, True) if plan.second_look and len(record.responses) > 1 else (False,)
+    looks = [asyncio.ensure_future(sitting.look(reverse=reverse)) for reverse in orders]
+    try:
+        await asyncio.wait(looks)
+    except asyncio.CancelledError:
+        for look in looks:
+            look.cancel()
+        await asyncio.gather(*looks, return_exceptions=True)
+        if done := [look.result() for look in looks if not look.cancelled() and not look.exception()]:
+            _accept(record, done[:1], time.monotonic() - started)
+        raise
+    failures = [failure for look in looks if (failure := look.exception())]
     for failure in failures:
-        if not isinstance(failure, AnalysisError | ModelError):
+        if not isinstance(failure, Exception):
             raise failure
-    found = [look for look in looks if not isinstance(look, BaseException)]
+    found = [look.result() for look in looks if not look.exception()]
     if not found:
-        problem = failures[0]
-        reason = problem.failure_reason if isinstance(problem, AnalysisError) else "judge_upstream_error"
-        record.analysis_failed(reason, f"the judge {slug}: {problem}")
-        if isinstance(problem, NoCreditsError | KeyRejectedError):  # what comes next may need the same account
-            record.cause = problem
-        return None
-
-    checked = found[0]
-    for dropped in checked.dropped:
-        record.warn(dropped)
-    if record.plan.quotes:
-        said = {panelist.label: text for panelist, text in record.responses.items()}
-        record.quotes = check_quotes(checked.quotes, said)
-    if len(found) > 1:
-        record.second_look = compare(checked.analysis, found[1].analysis)
-    elif record.plan.second_look:
-        why = f"the judge {slug}: {failures[0]}" if failures else "one response has only one order"
+        _give_up(record, failures[0])
+        return
+    _accept(record, found, time.monotonic() - started)
+    if plan.second_look and len(found) < 2:
+        why = f"the judge {plan.judge.slug}: {failures[0]}" if failures else "one response has only one order"
         record.degrade(f"no second look: {why}")
-    supported = None if record.quotes is None else Supported.over(record.quotes)
-    took = time.monotonic() - started
-    record.emit(events.AnalysisCompleted(checked.analysis, took, supported, record.second_look))
-    return checked.analysis
+
+
+def _give_up(record: Record, problem: BaseException) -> None:
+    from fusion_cli.analysis import AnalysisError
+
+    reason, said = "unexpected_error", f"internal error: {type(problem).__name__}: {problem}"
+    if isinstance(problem, AnalysisError):
+        reason, said = problem.failure_reason, str(problem)
+    elif isinstance(problem, ModelError):
+        reason, said = "judge_upstream_error", str(problem)
+    record.analysis_failed(reason, f"the judge {record.plan.judge.slug}: {said}")
+    if isinstance(problem, NoCreditsError | KeyRejectedError):  # what comes next may need the same account
+        record.cause = problem
+
+
+def _accept(record: Record, looks: list[_Look], took: float) -> None:
+    """Put the first look on the record, with what the others and its quotes say about it."""
+    from fusion_cli.quotes import check_quotes
+    from fusion_cli.second_look import compare
+
+    checked, warnings = looks[0]
+    for warning in (*warnings, *checked.dropped):
+        record.warn(warning)
+    record.analysis = checked.analysis
+    try:
+        if record.plan.quotes:
+            said = {panelist.label: text for panelist, text in record.responses.items()}
+            record.quotes = check_quotes(checked.quotes, said)
+        if len(looks) > 1:
+            record.second_look = compare(checked.analysis, looks[1].checked.analysis)
+    except Exception as bug:  # noqa: BLE001  # costs the check, and not the analysis that it checks
+        record.degrade(f"the analysis could not be checked: internal error: {type(bug).__name__}: {bug}")
+    record.emit(events.AnalysisCompleted(checked.analysis, took, record.supported, record.second_look))
+
+
+class _Look(NamedTuple):
+    """One judgement, and what has to be said about how it came to be."""
+
+    checked: Checked
+    warnings: list[str]
+
+
+class _Reply(NamedTuple):
+    """What the judge wrote, whether its limit cut that off, and the letters of responses that it read cut."""
+
+    text: str
+    was_cut: bool
+    read_cut: tuple[str, ...] = ()
+    form: Form | None = None
+
+
+def _size(messages: tuple[Message, ...]) -> int:
+    return sum(estimated_tokens(message.content) for message in messages)
 
 
 class _Sitting:
-    """One judge over one set of responses; what its server refused once is not tried again.
+    """One judge over one set of responses.
 
     Args:
         record: The run.
@@ -90,111 +129,124 @@ class _Sitting:
     """
 
     def __init__(self, record: Record, prompt: str, missing: int) -> None:
+        from fusion_cli.analysis import planted_points
+
+        plan = record.plan
         self._record = record
         self._prompt = prompt
         self._missing = missing
-        self._form = 0
-        self._budget: int | None = None
+        self._planted = planted_points(list(record.responses.values()))
+        self._form = Form(tools=bool(plan.tools_for(plan.judge)), limit=plan.judge_max_completion_tokens)
+        self._settling = asyncio.Lock()
+        self._is_settled = False
 
-    async def fit_to_context(self) -> None:
-        """Cut the responses to their shares where the judge is known to read less than them."""
-        record, plan = self._record, self._record.plan
-        needed = sum(estimated_tokens(message.content) for message in self._messages(reverse=False))
-        if needed < _SURELY_READ_TOKENS and not plan.judge.is_local:
-            return
-        context = await record.models.context_tokens(plan.judge)
-        if context is None:
-            return
-        room = context - min(plan.judge_max_completion_tokens or 0, context // 2)
-        if needed > room:
-            self._cut(room - (needed - self._size()))
-
-    def _size(self) -> int:
-        return sum(estimated_tokens(text) for text in self._record.lettered_responses().values())
-
-    def _cut(self, budget: int) -> None:
-        """Cut the responses to so many tokens in all."""
-        self._budget = budget
-        responses = {panelist.label: text for panelist, text in self._record.responses.items()}
-        fitted = fit(responses, budget)
-        self._record.cut = {
-            panelist: fitted[panelist.label]
-            for panelist, text in self._record.responses.items()
-            if fitted[panelist.label] != text
-        }
-
-    async def look(self, *, reverse: bool) -> Checked:
+    async def look(self, *, reverse: bool) -> _Look:
         """Return one judgement, asked for a second time when the first reply is no analysis.
 
         Raises:
             AnalysisError: Neither reply is an analysis.
             ModelError: The judge cannot be asked.
         """
+        from fusion_cli.analysis import AnalysisError
+
+        again: tuple[Message, ...] = ()
+        try:
+            reply = await self._reply(reverse=reverse)
+        except ModelError as error:
+            if not error.retryable or not error.partial:
+                raise
+            reply = _Reply(error.partial, was_cut=False)  # the end that got lost may not have mattered
+        try:
+            return self._read(reply, reverse=reverse)
+        except AnalysisError as problem:
+            quoted = prompts.harmless(reply.text[:_QUOTED_CHARS]) or "(empty)"
+            again = (Message("assistant", quoted), prompts.repair_message(str(problem), was_cut=reply.was_cut))
+        return self._read(await self._reply(*again, reverse=reverse), reverse=reverse)
+
+    def _read(self, reply: _Reply, *, reverse: bool) -> _Look:
         from fusion_cli.analysis import AnalysisError, read_analysis
 
-        letters = self._record.letters(reverse=reverse)
-        labels = {letter: panelist.label for letter, panelist in letters.items()}
-        reply = await self._reply(reverse=reverse)
+        labels = {letter: seat.label for letter, seat in self._record.letters(reverse=reverse).items()}
         try:
-            return read_analysis(reply, labels, self._record.responses.values())
+            checked = read_analysis(reply.text, labels, self._planted)
         except AnalysisError as problem:
-            repair = (Message("assistant", reply[:_QUOTED_CHARS] or "(empty)"), prompts.repair_message(str(problem)))
-        reply = await self._reply(*repair, reverse=reverse)
-        return read_analysis(reply, labels, self._record.responses.values())
+            if not reply.was_cut:
+                raise
+            raise AnalysisError(problem.failure_reason, f"{problem}; its token limit cut the reply off") from None
+        cut = [f"the judge read the response of {labels[letter]} cut to fit its context" for letter in reply.read_cut]
+        return _Look(checked, [*self._what_it_lacked(reply.form), *cut])
 
-    async def _reply(self, *repair: Message, reverse: bool) -> str:
-        """Return the judge's reply, in the strictest form that its server accepts."""
-        while True:
-            form, budget = self._form, self._budget
-            forms = self._forms(repair, reverse=reverse)
-            try:
-                completion, _ = await self._record.call("judge", forms[form], lambda delta: None, text_needed=False)
-            except ModelRejectedError as error:
-                if is_too_long(str(error), error.status_code):
-                    if self._budget == budget:  # nobody has cut since
-                        left = (self._size() if budget is None else budget) // 2
-                        if left < _LEAST_SHARE_TOKENS * len(self._record.responses):
-                            raise
-                        self._cut(left)
-                    continue
-                if error.status_code not in REFUSED or form + 1 == len(forms):
-                    raise
-                self._form = max(self._form, form + 1)
-            else:
-                return completion.text
-
-    def _messages(self, *, reverse: bool) -> tuple[Message, ...]:
-        record = self._record
-        return prompts.judge_messages(
-            record.fence,
-            self._prompt,
-            record.lettered_responses(reverse=reverse),
-            self._missing,
-            quotes=record.plan.quotes,
-        )
-
-    def _forms(self, repair: tuple[Message, ...], *, reverse: bool) -> list[ChatRequest]:
-        """Return the request in all its forms: by schema, as any JSON, by the prompt alone, with nothing but it."""
+    def _what_it_lacked(self, form: Form | None) -> list[str]:
+        """Return what the user should know of the form that the judge's server accepted, a line each."""
         plan = self._record.plan
-        schema = prompts.analysis_schema(
-            list(self._record.letters(reverse=reverse)), small_model=plan.judge.is_local, quotes=plan.quotes
+        lacks = []
+        if form and not form.tools and plan.tools_for(plan.judge):
+            lacks.append("web tools")
+        if form and not form.cold:
+            lacks.append("temperature 0")
+        if form and not form.tuned and (plan.reasoning or plan.seed is not None):
+            lacks.append("the reasoning and seed that were asked for")
+        return (
+            [f"the server of the judge {plan.judge.slug} refused {', '.join(lacks)}: it judged without"]
+            if lacks
+            else []
         )
-        tools = plan.tools_for(plan.judge)
-        strict = ChatRequest(
+
+    async def _reply(self, *again: Message, reverse: bool) -> _Reply:
+        """Return the judge's reply, in the strictest form that its server accepts."""
+        await self._settle_context()
+        responses = self._record.lettered_responses(reverse=reverse)
+        while True:
+            form = self._form
+            read = responses if form.room is None else fit_into(form.room, responses, self._messages)
+            messages = (*self._messages(read), *again)
+            try:
+                completion, _ = await self._record.call(
+                    "judge", self._request(form, messages), lambda delta: None, text_needed=False
+                )
+            except ModelRejectedError as error:
+                if error.partial:  # paid for: the same again would be, too
+                    raise
+                if self._form != form:  # the other look has learnt something meanwhile
+                    continue
+                least = _size(self._messages(dict.fromkeys(read, ""))) + LEAST_TOKENS * len(read)
+                milder = given_way(form, error, sent=_size(messages), least=least)
+                if milder is None:
+                    raise
+                self._form = milder
+            else:
+                cut = tuple(letter for letter, text in read.items() if text != responses[letter])
+                return _Reply(completion.text, completion.truncated, cut, form)
+
+    async def _settle_context(self) -> None:
+        """Find out what the judge can read, where that may matter, before the first call."""
+        async with self._settling:
+            if self._is_settled:
+                return
+            self._is_settled = True
+            judge = self._record.plan.judge
+            if judge.is_local or _size(self._messages(self._record.lettered_responses())) > SURELY_READ_TOKENS:
+                context = await self._record.models.context_tokens(judge)
+                if context is not None:
+                    self._form = self._form.within(context)
+
+    def _messages(self, responses: Mapping[str, str]) -> tuple[Message, ...]:
+        record = self._record
+        return prompts.judge_messages(record.fence, self._prompt, responses, self._missing, quotes=record.plan.quotes)
+
+    def _request(self, form: Form, messages: tuple[Message, ...]) -> ChatRequest:
+        plan = self._record.plan
+        letters = list(self._record.letters())
+        schema = prompts.analysis_schema(letters, small_model=plan.judge.is_local, quotes=plan.quotes)
+        return ChatRequest(
             plan.judge,
-            (*self._messages(reverse=reverse), *repair),
-            plan.judge_max_completion_tokens,
-            temperature=0.0,
-            reasoning=plan.reasoning,
-            seed=plan.seed,
-            output_format=schema,
-            server_tools=tools,
-            max_tool_calls=plan.max_tool_calls if tools else None,
+            messages,
+            form.limit,
+            temperature=0.0 if form.cold else None,
+            reasoning=plan.reasoning if form.tuned else None,
+            seed=plan.seed if form.tuned else None,
+            output_format=(schema, "json_object", None)[form.output],
+            server_tools=plan.tools_for(plan.judge) if form.tools else (),
+            max_tool_calls=plan.max_tool_calls if form.tools else None,
             fusion_depth=1,
         )
-        loose = strict._replace(output_format=None)
-        forms = [strict, strict._replace(output_format="json_object"), loose]
-        if tools:
-            loose = loose._replace(server_tools=(), max_tool_calls=None)
-            forms.append(loose)
-        return [*forms, loose._replace(temperature=None)]

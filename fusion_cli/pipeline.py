@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from fusion_cli import events, prompts
@@ -19,11 +20,16 @@ from fusion_cli.errors import (
     ModelUnreachableError,
     NoCreditsError,
     RateLimitError,
+    internal_error,
 )
-from fusion_cli.judging import REFUSED, judge
+from fusion_cli.fitting import context_named, estimated_tokens, fit_into, is_too_long
+from fusion_cli.judging import SURELY_READ_TOKENS, judge
+from fusion_cli.negotiation import REFUSED, Form
 from fusion_cli.record import Record
 
 if TYPE_CHECKING:  # results bring pydantic (100 ms): imported while the first responses are awaited
+    from collections.abc import Iterator, Mapping
+
     from fusion_cli.events import Emit
     from fusion_cli.plan import Panelist, Plan
     from fusion_cli.results import AnalysisRun, AskRun
@@ -53,29 +59,21 @@ async def ask(plan: Plan, models: ModelClient, emit: Emit) -> AskRun:
     """
     record = Record(plan, models, emit)
     answer = None
-    try:
+    with _noting_the_end(record):
         turn = await consult(record)
         if turn.call:
             await deliberate(record, turn.prompt)
             answer = await synthesize(record, turn, turn.call)
         else:
             answer = turn.text
-    except asyncio.CancelledError:
-        record.fail(FusionError("cancelled"), "cancelled")
-    except ModelError as error:
-        record.fail(error)
     return record.ask_run(answer)
 
 
 async def analyze(plan: Plan, models: ModelClient, emit: Emit) -> AnalysisRun:
     """Convene the panel and the judge, without an outer model. Raises as little as `ask`."""
     record = Record(plan, models, emit)
-    try:
+    with _noting_the_end(record):
         await deliberate(record, plan.prompt.text())
-    except asyncio.CancelledError:
-        record.fail(FusionError("cancelled"), "cancelled")
-    except ModelError as error:
-        record.fail(error)
     return record.analysis_run()
 
 
@@ -85,11 +83,22 @@ async def judge_responses(
     """Have the judge compare responses that exist already; no panel is called."""
     record = Record(plan, models, emit)
     record.responses = responses
+    with _noting_the_end(record):
+        await judge(record, plan.prompt.text(), missing)
+    return record.analysis_run()
+
+
+@contextmanager
+def _noting_the_end(record: Record) -> Iterator[None]:
+    """Put what ends the story early on the record: whatever was answered by then is in the result all the same."""
     try:
-        record.analysis = await judge(record, plan.prompt.text(), missing)
+        yield
     except asyncio.CancelledError:
         record.fail(FusionError("cancelled"), "cancelled")
-    return record.analysis_run()
+    except ModelError as error:
+        record.fail(error)
+    except Exception as bug:  # noqa: BLE001  # a mistake of ours must not cost what is paid for
+        record.fail(internal_error(bug), "unexpected_error")
 
 
 async def consult(record: Record) -> Turn:
@@ -178,7 +187,7 @@ async def deliberate(record: Record, prompt: str) -> None:
     for error in record.failures.values():
         if isinstance(error, NoCreditsError) and record.shares_account(error, record.plan.judge):
             raise error
-    record.analysis = await judge(record, prompt, missing=len(record.failures))
+    await judge(record, prompt, missing=len(record.failures))
 
 
 async def convene_panel(record: Record, prompt: str) -> None:
@@ -198,7 +207,8 @@ async def _ask_panelist(record: Record, panelist: Panelist, prompt: str) -> None
         panelist.max_completion_tokens,
         panelist.temperature,
         panelist.reasoning,
-        plan.seed,
+        # Each seat its own: a model that sits several times would otherwise say the same thing several times.
+        None if plan.seed is None else plan.seed + plan.panel.index(panelist),
         server_tools=tools,
         max_tool_calls=plan.max_tool_calls if tools else None,
         fusion_depth=1,
@@ -215,11 +225,12 @@ async def _ask_panelist(record: Record, panelist: Panelist, prompt: str) -> None
     try:
         try:
             completion, took = await answer(request)
-        except ModelRejectedError as error:  # a model without web tools still has something to say
-            if not tools or error.status_code not in REFUSED or "tool" not in str(error).lower():
+        except ModelRejectedError as error:
+            milder = _without_what_was_refused(request, error)
+            if milder is None:
                 raise
-            record.warn(f"{panelist.label} refused the web tools ({error}): asked again without them")
-            completion, took = await answer(request._replace(server_tools=(), max_tool_calls=None))
+            record.warn(f"{panelist.label} refused ({error}): asked again with less")
+            completion, took = await answer(milder)
     except ModelError as error:
         record.failures[panelist] = error
         emit(
@@ -246,6 +257,19 @@ async def _ask_panelist(record: Record, panelist: Panelist, prompt: str) -> None
             completion.truncated,
         )
     )
+
+
+def _without_what_was_refused(request: ChatRequest, error: ModelRejectedError) -> ChatRequest | None:
+    """Return a panelist's request without web tools, or in its model's context, where that is what was refused."""
+    said, limit = str(error).lower(), request.max_completion_tokens
+    if error.partial:
+        return None
+    if request.server_tools and error.status_code in REFUSED and "tool" in said:
+        return request._replace(server_tools=(), max_tool_calls=None)
+    context = context_named(said) if is_too_long(said, error.status_code) else None
+    if context and limit and limit > context // 2:
+        return request._replace(max_completion_tokens=context // 2)
+    return None
 
 
 def _why_all_failed(failures: list[ModelError]) -> tuple[str, ModelError]:
@@ -284,26 +308,39 @@ async def synthesize(record: Record, turn: Turn, call: ToolCall) -> str:
         tool_choice="none",
         extra=plan.outer_extra,
     )
-    as_text = as_tool._replace(
-        messages=prompts.plain_answer_messages(
-            record.fence,
-            plan.prompt.text() if plan.conversation else turn.prompt,
-            record.lettered_responses(),
-            result.get("analysis"),
-            plan.system,
-        ),
-        tools=(),
-        tool_choice=None,
-    )
     if plan.outer.is_local:
-        return await _write(record, as_text)
+        return await _write(record, await _as_text(record, turn, as_tool))
     try:
         return await _write(record, as_tool)
     except ModelRejectedError as error:  # a server without tools must not cost a panel that is paid for
         if error.status_code not in REFUSED or error.partial:
             raise
         record.warn(f"{plan.outer.slug} refused the tool result ({error}): asked again in plain text")
-        return await _write(record, as_text)
+        return await _write(record, await _as_text(record, turn, as_tool))
+
+
+async def _as_text(record: Record, turn: Turn, as_tool: ChatRequest) -> ChatRequest:
+    """Return the request for a model that knows no tools, the responses cut where they are too long for it."""
+    plan = record.plan
+    analysis = record.analysis.model_dump() if record.analysis else None
+    asked, system = turn.prompt, plan.system
+    if plan.conversation:
+        first = plan.conversation[0]
+        asked, system = plan.prompt.text(), first.content if first.role == "system" else None
+
+    def messages(responses: Mapping[str, str]) -> tuple[Message, ...]:
+        return prompts.plain_answer_messages(
+            record.fence, asked, responses, analysis, system, small_model=plan.outer.is_local
+        )
+
+    responses = record.lettered_responses()
+    size = sum(estimated_tokens(message.content) for message in messages(responses))
+    if plan.outer.is_local or size > SURELY_READ_TOKENS:
+        context = await record.models.context_tokens(plan.outer)
+        if context is not None:
+            whole = Form(limit=as_tool.max_completion_tokens).within(context)
+            responses = fit_into(whole.room or 0, responses, messages)
+    return as_tool._replace(messages=messages(responses), tools=(), tool_choice=None)
 
 
 async def _write(record: Record, request: ChatRequest) -> str:

@@ -73,8 +73,9 @@ place of "models"."""
 
 _PLAIN_ANSWER = """\
 {analysis}Now answer the prompt yourself, for the user who asked it, with the points above that hold up. Take a \
-position in the first sentence, then give the reasons that decide it and say when it would be otherwise. Two short \
-paragraphs, about 120 words in all. Do not speak of respondents or of an analysis."""
+position in the first sentence, then give the reasons that decide it and say when it would be otherwise.{length} Do \
+not speak of respondents or of an analysis."""
+_SHORT = " Two short paragraphs, about 120 words in all."  # small models do not know when to stop
 
 # Tokens of ChatML, Llama, DeepSeek, Gemma and Mistral templates: what stands before their telling half.
 _TURN_MARK = r"<(?=[|\uff5c]|/?s>|(?:start|end)_of_turn>)|\[(?=/?INST\])"
@@ -88,12 +89,13 @@ def new_fence() -> str:
 
 
 def fenced(fence: str, name: str, text: str) -> str:
-    """Return `text` between two lines that begin with `fence` and name it.
+    """Return `text` between two lines that begin with `fence` and name it."""
+    return f"{fence} begin {name}\n{harmless(text.replace(fence, ''))}\n{fence} end {name}"
 
-    Marks like `<|im_start|>`, which a server's chat template reads as the start of a turn, are broken up.
-    """
-    harmless = re.sub(_TURN_MARK, r"\g<0> ", text.replace(fence, ""))
-    return f"{fence} begin {name}\n{harmless}\n{fence} end {name}"
+
+def harmless(text: str) -> str:
+    """Return a text with marks like `<|im_start|>`, which a chat template reads as the start of a turn, broken up."""
+    return re.sub(_TURN_MARK, r"\g<0> ", text)
 
 
 def material(parts: Sequence[tuple[str, str]]) -> str:
@@ -114,8 +116,10 @@ def forced_call(prompt: str) -> ToolCall:
 
 
 def tool_answer(call: ToolCall, result: Mapping[str, Any]) -> Message:
-    """Return a tool call's result as the message that the outer model reads."""
-    return Message("tool", json.dumps(result, ensure_ascii=False), tool_call_id=call.id)
+    """Return a tool call's result as the message that the outer model reads; no turn can be forged in it."""
+    told = json.dumps(result, ensure_ascii=False)
+    told = re.sub(_TURN_MARK, lambda mark: f"\\u{ord(mark[0]):04x}", told)  # the same JSON: marks stand in strings
+    return Message("tool", told, tool_call_id=call.id)
 
 
 def answer_messages(messages: tuple[Message, ...]) -> tuple[Message, ...]:
@@ -162,6 +166,8 @@ def plain_answer_messages(
     responses: Mapping[str, str],
     analysis: Mapping[str, Any] | None,
     system: str | None = None,
+    *,
+    small_model: bool = False,
 ) -> tuple[Message, ...]:
     """Return the synthesis prompt for a model that knows no tools; see `judge_messages` for the arguments.
 
@@ -170,7 +176,7 @@ def plain_answer_messages(
     if not responses:
         return question_messages(prompt, system)
     told = fenced(fence, "analysis", _analysis_text(analysis)) + "\n\n" if analysis else ""
-    task = _PLAIN_ANSWER.format(analysis=told)
+    task = _PLAIN_ANSWER.format(analysis=told, length=_SHORT if small_model else "")
     return _reading(fence, prompt, responses, f"{task}\n\n{system}" if system else task)
 
 
@@ -183,11 +189,12 @@ def _reading(fence: str, prompt: str, responses: Mapping[str, str], task: str) -
     )
 
 
-def repair_message(problem: str) -> Message:
-    """Return the one re-ask after a reply that was no analysis."""
+def repair_message(problem: str, *, was_cut: bool = False) -> Message:
+    """Return the one re-ask after a reply that was no analysis; `was_cut` when it was too long for its limit."""
+    shorter = " Be much shorter: at most three points in a list." if was_cut else ""
     return Message(
         "user",
-        f"That cannot be used: {problem}. Reply again with the one JSON object described above, nothing else.",
+        f"That cannot be used: {problem}. Reply again with the one JSON object described above, nothing else.{shorter}",
     )
 
 

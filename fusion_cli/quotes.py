@@ -1,20 +1,23 @@
 """Whether what the judge quotes stands in the responses. Pure: knows no judge, no run, and not what a quote means.
 
 A quote holds when its words stand in the panelist's response in that order, whole words at both ends; case, white
-space, Markdown and the ways to write quotation marks, dashes and the like apart.
+space, Markdown and the ways to write quotation marks, dashes and the like apart. The judge's token limit may cut a
+longer quote in its last word.
 """
 
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from functools import cache
 
 from fusion_cli.analysis import Quoted
+from fusion_cli.json_objects import normalized
 from fusion_cli.results import Quote
 
 _MIN_CHARS = 8
 _MIN_WORDS = 3
+_MIN_WORDS_CUT = 5
 _MAX_PLACES = 1000
+_REVERSAL = "not"  # "you can" is no beginning of "you cannot"
 
 _LETTERS = str.maketrans(
     dict.fromkeys("\u00ad\u061c\u180e\u200b\u200c\u200d\u200e\u200f\u2060\ufeff")
@@ -36,7 +39,7 @@ def check_quotes(quoted: Sequence[Quoted], responses: Mapping[str, str]) -> list
 
     Of a quote with an elision ("a ... b", "a [...] b"), every part must stand there, in order. What is shorter than 8
     characters and than 3 words proves nothing and does not hold, a part of an elided quote neither, unless it is the
-    whole response.
+    whole response. The last word of a quote of at least 5 may be the beginning of one.
 
     Args:
         quoted: What the judge quotes.
@@ -56,7 +59,7 @@ def check_quotes(quoted: Sequence[Quoted], responses: Mapping[str, str]) -> list
 def _fold(text: str) -> str:
     """Return a text without what may differ between a response and a quote from it."""
     # NFKC after the letters are mapped turns what is left of compatibility characters: spaces, ligatures, ellipses.
-    text = unicodedata.normalize("NFKC", text.translate(_LETTERS)).casefold()
+    text = normalized(text.translate(_LETTERS)).casefold()
     text = _LINK.sub(r"\1", _LINE_MARKS.sub("", text)).translate(_EMPHASIS)
     return _DASH.sub("-", " ".join(text.split()))
 
@@ -76,14 +79,15 @@ def _without_stop(text: str) -> str:
 def _stands(quote: str, response: str) -> bool:
     if quote and quote == _bare(response):
         return True
-    if _proves_something(quote) and _after(quote, response, 0) >= 0:
+    may_be_cut = len(_WORD.findall(quote)) >= _MIN_WORDS_CUT
+    if _proves_something(quote) and _after(quote, response, 0, may_be_cut=may_be_cut) >= 0:
         return True
     parts = [_without_stop(part) for part in _ELISION.split(quote) if part]
     position = 0
-    for part in parts:
+    for at, part in enumerate(parts, 1):
         if not _proves_something(part):
             return False
-        position = _after(part, response, position)
+        position = _after(part, response, position, may_be_cut=may_be_cut and at == len(parts))
         if position < 0:
             return False
     return bool(parts)
@@ -93,14 +97,15 @@ def _proves_something(text: str) -> bool:
     return len(text) >= _MIN_CHARS or len(_WORD.findall(text)) >= _MIN_WORDS
 
 
-def _after(part: str, response: str, position: int) -> int:
+def _after(part: str, response: str, position: int, *, may_be_cut: bool) -> int:
     """Return where a part's first place in a response ends, or -1; "possible" does not stand in "impossible"."""
     for _ in range(_MAX_PLACES):
         start = response.find(part, position)
         if start < 0:
             return -1
         end = start + len(part)
-        if _is_edge(response, start) and _is_edge(response, end):
+        may_end = _is_edge(response, end) or (may_be_cut and not response.startswith(_REVERSAL, end))
+        if _is_edge(response, start) and may_end:
             return end
         position = start + 1
     return -1

@@ -29,7 +29,7 @@ if TYPE_CHECKING:  # pydantic (100 ms) is imported while the first responses are
     from fusion_cli.chat import ChatRequest, Citation, Completion, Delta, ModelClient, ModelName, Usage
     from fusion_cli.events import Emit
     from fusion_cli.plan import Panelist, Plan
-    from fusion_cli.results import Analysis, AnalysisRun, AskRun, Call, Quote, SecondLook, ToolResult
+    from fusion_cli.results import Analysis, AnalysisRun, AskRun, Call, Quote, SecondLook, Supported, ToolResult
 
 Role = Literal["outer", "panel", "judge"]
 
@@ -39,6 +39,7 @@ class CallNote(NamedTuple):
 
     role: Role
     model: str
+    answered_by: str | None
     label: str
     attempts: int
     duration_s: float
@@ -49,18 +50,13 @@ class CallNote(NamedTuple):
 
 
 class Record:
-    """A run in progress: the steps of the story write here, the result is read from here.
-
-    Attributes:
-        cut: What judge and plain answer read of responses that are too long for them, by panelist.
-    """
+    """A run in progress: the steps of the story write here, the result is read from here."""
 
     def __init__(self, plan: Plan, models: ModelClient, emit: Emit) -> None:
         self.plan = plan
         self.emit = emit
         self.responses: dict[Panelist, str] = {}
         self.failures: dict[Panelist, ModelError] = {}
-        self.cut: dict[Panelist, str] = {}
         self.analysis: Analysis | None = None
         self.quotes: list[Quote] | None = None
         self.second_look: SecondLook | None = None
@@ -101,6 +97,7 @@ class Record:
                 CallNote(
                     role,
                     request.model.slug,
+                    completion.model if completion else None,
                     label or request.model.slug,
                     attempts,
                     took,
@@ -130,8 +127,7 @@ class Record:
             self._sources.setdefault(citation.url, citation)
         text_needed = text_needed and not (calls_suffice and completion.tool_calls)
         if text_needed and not completion.text.strip():
-            why = f" (finish reason: {completion.finish_reason})" if completion.finish_reason else ""
-            empty = EmptyCompletionError(f"stream completed without producing any text{why}")
+            empty = EmptyCompletionError(_why_empty(completion))
             empty.provider, empty.model = request.model
             empty.duration_s = note(completion, None, str(empty))
             raise empty
@@ -149,11 +145,15 @@ class Record:
         return dict(zip(string.ascii_uppercase, reversed(answered) if reverse else answered, strict=False))
 
     def lettered_responses(self, *, reverse: bool = False) -> dict[str, str]:
-        """Return the responses by letter, cut where they are too long for the judge."""
-        return {
-            letter: self.cut.get(panelist, self.responses[panelist])
-            for letter, panelist in self.letters(reverse=reverse).items()
-        }
+        """Return the responses by letter."""
+        return {letter: self.responses[panelist] for letter, panelist in self.letters(reverse=reverse).items()}
+
+    @property
+    def supported(self) -> Supported | None:
+        """How many attributions hold; None when no quotes were asked for."""
+        from fusion_cli.results import Supported
+
+        return None if self.quotes is None else Supported.over(self.quotes)
 
     def warn(self, text: str, *, shown: bool = False) -> None:
         """Tell the user something that does not make the result worse; `shown` when another event tells it too."""
@@ -249,13 +249,13 @@ class Record:
 
     def _common(self) -> dict[str, Any]:
         from fusion_cli.chat import Usage
-        from fusion_cli.results import Source, Supported, UsageTotals
+        from fusion_cli.results import Source, UsageTotals
 
         billed = [call.usage or Usage() for call in self._calls if not call.refused]
         return {
             "degraded": self._degraded or bool(self.failures),
             "sources": [Source(**citation._asdict()) for citation in self._sources.values()],
-            "supported": None if self.quotes is None else Supported.over(self.quotes),
+            "supported": self.supported,
             "quotes": self.quotes,
             "second_look": self.second_look,
             "usage": UsageTotals.over(billed),
@@ -264,6 +264,13 @@ class Record:
             "seed": self.seed,
             "version": __version__,
         }
+
+
+def _why_empty(completion: Completion) -> str:
+    if completion.refusal:
+        return f"the model refused: {' '.join(completion.refusal.split())[:200]}"
+    usual = completion.finish_reason in (None, "stop")
+    return "Stream completed without producing any text" + ("" if usual else f" ({completion.finish_reason})")
 
 
 def ask_run_without_calls(cause: FusionError) -> AskRun:

@@ -166,7 +166,7 @@ class UsageTotals(_Shape):
 
 
 class CallUsage(_Shape):
-    """Tokens and US dollars of one call; null is unknown, which is not 0."""
+    """Tokens, US dollars and the server's tool calls of one call; null is unknown, which is not 0."""
 
     prompt_tokens: int | None
     completion_tokens: int | None
@@ -174,13 +174,19 @@ class CallUsage(_Shape):
     reasoning_tokens: int | None
     cached_tokens: int | None
     cost: float | None
+    server_tool_calls: int | None
+    web_search_requests: int | None
 
 
 class Call(_Shape):
-    """One call to one model, `role` being who it played; `error` is null when it succeeded."""
+    """One call to one model, `role` being who it played; `error` is null when it succeeded.
+
+    `answered_by` is the concrete model, where the server names it: a slug like `~author/family-latest` names a family.
+    """
 
     role: Literal["outer", "panel", "judge"]
     model: str
+    answered_by: str | None
     label: str
     attempts: int
     duration_s: float

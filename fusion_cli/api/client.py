@@ -16,6 +16,7 @@ import httpx
 
 from fusion_cli import __version__
 from fusion_cli.api import catalogue, wire
+from fusion_cli.api.failures import error_from_body
 from fusion_cli.api.retry import parse_retry_after_s, wait_before_retry_s
 from fusion_cli.api.sse import EventDecoder, EventTooLargeError
 from fusion_cli.chat import ChatRequest, Completion, Delta, Endpoint, ModelName
@@ -242,7 +243,7 @@ async def _http_error(response: httpx.Response) -> ModelError:
     except (ValueError, RecursionError):
         value = "it sent a web page" if "<html" in body[:2000].lower() else one_line(body)
     retry_after_s = parse_retry_after_s(response.headers.get("retry-after"))
-    return wire.error_from_body(response.status_code, value, retry_after_s)
+    return error_from_body(response.status_code, value, retry_after_s)
 
 
 async def _read_at_most(response: httpx.Response, limit: int) -> bytes:

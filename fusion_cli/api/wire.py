@@ -7,20 +7,14 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from fusion_cli.api.failures import error_from_body
 from fusion_cli.chat import ChatRequest, Citation, Completion, Delta, Message, OutputSchema, ToolCall, Usage
-from fusion_cli.errors import (
-    KeyRejectedError,
-    ModelError,
-    ModelRejectedError,
-    ModelUnreachableError,
-    NoCreditsError,
-    RateLimitError,
-    ServerFailedError,
-)
+from fusion_cli.errors import ServerFailedError
 from fusion_cli.terminal import one_line
 
 MAX_TEXT_CHARS = 2_000_000
 MAX_TOOL_CALLS = 64
+_MAX_REFUSAL_CHARS = 2000
 MAX_CITATIONS = 200
 MAX_URL_CHARS = 2000
 
@@ -104,6 +98,7 @@ class Assembly:
         self._citations: dict[str, Citation] = {}
         self._usage = Usage()
         self._model: str | None = None
+        self._refusal = ""
 
     @property
     def text(self) -> str:
@@ -164,6 +159,9 @@ class Assembly:
                     text = (_without_halves(text) if halves else text)[: MAX_TEXT_CHARS - self._size]
                     self._size += len(text)
                     texts.append(text)
+                refusal = delta.get("refusal")
+                if refusal and isinstance(refusal, str):
+                    self._refusal = (self._refusal + refusal)[:_MAX_REFUSAL_CHARS]
                 thought = delta.get("reasoning") or delta.get("reasoning_content")
                 if thought and isinstance(thought, str):
                     thoughts.append(_without_halves(thought) if halves else thought)
@@ -220,6 +218,7 @@ class Assembly:
             self._model,
             attempts,
             tuple(self._citations.values()),
+            self._refusal,
         )
 
 
@@ -277,6 +276,7 @@ def usage(value: Any) -> Usage:
         found = source.get(key) if isinstance(source, Mapping) else None
         return found if isinstance(found, int) and not isinstance(found, bool) and 0 <= found < 2**53 else None
 
+    served = value.get("server_tool_use_details") or value.get("server_tool_use")
     cost = value.get("cost")
     known = isinstance(cost, int | float) and not isinstance(cost, bool) and 0 <= cost < 1e9
     return Usage(
@@ -286,63 +286,6 @@ def usage(value: Any) -> Usage:
         number(value.get("completion_tokens_details"), "reasoning_tokens"),
         number(value.get("prompt_tokens_details"), "cached_tokens"),
         cost if known else None,
+        number(served, "tool_calls_executed"),
+        number(served, "web_search_requests"),
     )
-
-
-_MODERATED = {"content_policy_violation", "moderation", "content_filter"}
-
-
-def error_from_body(status: int, body: Any, retry_after_s: float | None = None) -> ModelError:
-    """Return the failure that an error body tells of (specification, section 5).
-
-    Args:
-        status: The HTTP status; 200 for an error inside a success, whose own code then counts.
-        body: The decoded JSON, or cleaned text where it was none.
-        retry_after_s: What the server asked to wait, in seconds.
-    """
-    error = body.get("error") if isinstance(body, Mapping) else None
-    metadata: Any = error.get("metadata") if isinstance(error, Mapping) else None
-    metadata = metadata if isinstance(metadata, Mapping) else {}
-    message = error.get("message") if isinstance(error, Mapping) else error if isinstance(error, str) else body
-    code = error.get("code") if isinstance(error, Mapping) else None
-    if status == 200 and isinstance(code, int) and 400 <= code < 600:
-        status = code
-    elif status == 200 and isinstance(code, str) and len(code) == 3 and code.isdecimal() and 400 <= int(code) < 600:
-        status = int(code)
-    said = one_line(message) if isinstance(message, str) else ""
-    if raw := _provider_said(metadata.get("raw")):  # the message beside it is just "Provider returned error"
-        said = one_line(f"{said}: {raw}" if said else raw)
-    reasons = metadata.get("reasons")
-    if isinstance(reasons, list) and reasons:
-        said = one_line(f"{said} ({', '.join(str(reason) for reason in reasons[:5])})")
-    details: dict[str, Any] = {"status_code": status if status != 200 else None, "retry_after_s": retry_after_s}
-    told = f"HTTP {status}: {said}" if status != 200 and said else said or f"HTTP {status} without a message"
-    moderated = bool(reasons) or str(metadata.get("error_type")) in _MODERATED
-    return _error_class(status, moderated=moderated)(told, **details)
-
-
-def _provider_said(raw: Any) -> str:
-    """Return what the model's provider said itself, as a router passes it on: text, or the JSON of an error."""
-    if not isinstance(raw, str):
-        return ""
-    try:
-        value = json.loads(raw)
-    except (ValueError, RecursionError):
-        return one_line(raw)
-    error = value.get("error", value) if isinstance(value, dict) else value
-    message = error.get("message") if isinstance(error, dict) else error
-    return one_line(message) if isinstance(message, str) else ""
-
-
-def _error_class(status: int, *, moderated: bool) -> type[ModelError]:
-    if status == 401 or (status == 403 and not moderated):
-        return KeyRejectedError
-    if status == 402:
-        return NoCreditsError
-    if status == 429:
-        return RateLimitError
-    if status in {408, 504, 524}:
-        return ModelUnreachableError
-    if 300 <= status < 500:
-        return ModelRejectedError
-    return ServerFailedError

@@ -5,7 +5,9 @@ The file is what `fusion judge` reads: nobody pays twice for the same panel.
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from fusion_cli import events
@@ -16,11 +18,13 @@ class Keeper:
 
     Args:
         folder: Where the file goes, made when it is needed.
+        known: The object of an earlier run, whose panel is not asked again.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, known: Mapping[str, Any] = MappingProxyType({})) -> None:
         self._folder = folder
-        self._kept: dict[str, Any] = {"prompt": "", "responses": [], "failed_models": []}
+        self._kept: dict[str, Any] = {"prompt": "", "responses": [], "failed_models": [], **known}
+        self._is_new = not known
 
     def __call__(self, event: events.Event) -> None:
         """Take note of one event."""
@@ -32,8 +36,11 @@ class Keeper:
             case events.PanelFailed(label, model, error, _, partial):
                 row = {"model": model, "label": label, "error": error}
                 self._kept["failed_models"].append({**row, "partial": partial} if partial else row)
-            case events.AnalysisCompleted(analysis):
+            case events.AnalysisCompleted(analysis, _, _, second_look):
                 self._kept["analysis"] = analysis.model_dump()
+                if second_look:
+                    self._kept["second_look"] = second_look.model_dump()
+                self._is_new = True
             case _:
                 return
 
@@ -43,7 +50,7 @@ class Keeper:
         Raises:
             OSError: It cannot be written.
         """
-        if not self._kept["responses"]:
+        if not self._is_new or not self._kept["responses"]:
             return None
         from datetime import UTC, datetime
 

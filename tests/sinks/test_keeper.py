@@ -95,3 +95,16 @@ def test_a_folder_that_cannot_be_is_an_os_error(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("a file in the way")
     with pytest.raises(OSError, match="runs"):
         keeper(tmp_path / "runs", *PANEL).save()
+
+
+def test_new_judgement_of_an_old_panel_is_kept(tmp_path: Path) -> None:
+    """What another judge found is worth keeping, with the responses that it is about; without it nothing is new."""
+    known = {"prompt": "Which DB?", "responses": [{"model": "x/y", "label": "x/y", "content": "one"}]}
+    analysis = Analysis(consensus=["c"], contradictions=[], partial_coverage=[], unique_insights=[], blind_spots=[])
+    kept = Keeper(tmp_path, known)
+    assert kept.save() is None
+    kept(events.AnalysisCompleted(analysis, 1.0))
+    path = kept.save()
+    assert path is not None
+    value = json.loads(path.read_bytes())
+    assert (value["responses"], value["analysis"]["consensus"]) == (known["responses"], ["c"])

@@ -6,12 +6,13 @@ from types import TracebackType
 from typing import Self
 
 from fusion_cli.chat import ChatRequest, Completion, Delta, ModelName, ToolCall, Usage
-from fusion_cli.errors import ModelError
+from fusion_cli.errors import ModelError, ModelRejectedError
 from fusion_cli.events import Event
 from fusion_cli.plan import Panelist, Plan, Prompt, ToolChoice
 
 SEED = 0  # leaves a panel of two in its order, so that A is the first
 
+_HANGS = Completion("", None, Usage())
 Line = Completion | ModelError | Callable[[ChatRequest], Completion]
 
 JUDGE_REPLY = """{
@@ -45,6 +46,7 @@ class ScriptedModels:
         self.asked: list[tuple[str, ChatRequest]] = []
         self.at_once = 0
         self.context: int | None = None
+        self.hanging = asyncio.Event()
         self._running = 0
         self._scripts: dict[tuple[str, str], list[Line]] = {}
 
@@ -52,6 +54,10 @@ class ScriptedModels:
         """Say what `slug` answers as `panel`, `judge` or `outer`, call by call."""
         self._scripts.setdefault((role, slug), []).extend(lines)
         return self
+
+    def hang(self, role: str, slug: str) -> Self:
+        """Have `slug` never answer its next call; `hanging` tells when it has been asked."""
+        return self.script(role, slug, _HANGS)
 
     def requests(self, role: str) -> list[ChatRequest]:
         """Return what a role was asked, in order."""
@@ -65,6 +71,11 @@ class ScriptedModels:
         if not lines:
             raise UnscriptedAskError(f"{role} {request.model.slug} was asked: {request.messages[-1].content[:80]}")
         line = lines.pop(0)
+        if line is _HANGS:
+            self.hanging.set()
+            await asyncio.Event().wait()
+        if self.context is not None:
+            _refuse_what_does_not_fit(request, self.context)
         self._running += 1
         self.at_once = max(self.at_once, self._running)
         await asyncio.sleep(0)
@@ -96,6 +107,15 @@ def panel_of_two() -> ScriptedModels:
     return ScriptedModels().script("panel", "a", says("now")).script("panel", "b", says("later"))
 
 
+def _refuse_what_does_not_fit(request: ChatRequest, context: int) -> None:
+    """Refuse, as strict servers do, what would pass the context together with the reply's limit."""
+    sent = sum(len(message.content.encode()) for message in request.messages) // 4
+    asked = sent + (request.max_completion_tokens or 0)
+    if asked > context:
+        said = f"maximum context length is {context} tokens, but you requested {asked}"
+        raise ModelRejectedError(f"HTTP 400: {said}", status_code=400)
+
+
 def _role(request: ChatRequest) -> str:
     if request.fusion_depth == 0:
         return "outer"
@@ -112,6 +132,12 @@ def plan(
 
     panel = tuple(Panelist(slug, name(slug)) for slug in slugs or ("a", "b"))
     return Plan(Prompt("the question", "the material"), panel, name(judge), name(outer), tool_choice, seed=SEED)
+
+
+def unlimited_plan() -> Plan:
+    """Return a plan whose panelists may write as much as they like, so that only the judge meets its limits."""
+    what = plan()
+    return what._replace(panel=tuple(seat._replace(max_completion_tokens=None) for seat in what.panel))
 
 
 class Seen:

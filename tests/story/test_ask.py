@@ -6,7 +6,7 @@ import json
 import pytest
 
 from fusion_cli import pipeline
-from fusion_cli.chat import ChatRequest, Completion, ToolCall
+from fusion_cli.chat import ChatRequest, Completion, ModelName, ToolCall
 from fusion_cli.delivery import describe_error
 from fusion_cli.errors import (
     KeyRejectedError,
@@ -323,16 +323,10 @@ def test_cancelled_run_keeps_what_was_answered() -> None:
     """Cancelled while the judge reads, the run still holds every response, and says why it ended."""
 
     async def story() -> AskRun:
-        models = panel_of_two()
-        loop = asyncio.get_running_loop()
-        task: asyncio.Task[AskRun]
-
-        def cancel_at_the_judge(event: object) -> None:
-            if getattr(event, "type", "") == "analysis.in_progress":  # two turns later, the judge has been asked
-                loop.call_soon(lambda: loop.call_soon(task.cancel))
-
-        models.script("judge", "j", says(JUDGE_REPLY))
-        task = asyncio.create_task(pipeline.ask(plan(), models, cancel_at_the_judge))
+        models = panel_of_two().hang("judge", "j")
+        task = asyncio.create_task(pipeline.ask(plan(), models, Seen()))
+        await models.hanging.wait()
+        task.cancel()
         return await task
 
     run = asyncio.run(story())
@@ -340,3 +334,22 @@ def test_cancelled_run_keeps_what_was_answered() -> None:
     assert run.result
     assert [response.content for response in run.result.responses or ()] == ["now", "later"]
     assert run.calls[-1].error == "cancelled"
+
+
+class BrokenCatalogue(ScriptedModels):
+    """Models of which a mistake of ours keeps us from finding out what they can read."""
+
+    async def context_tokens(self, model: ModelName) -> int | None:
+        """Break."""
+        raise ZeroDivisionError("oops")
+
+
+def test_mistake_of_ours_costs_no_response() -> None:
+    """Whatever breaks after the panel has answered, the run still holds its responses, and says whose fault it was."""
+    models = BrokenCatalogue().script("panel", "a", says("now")).script("panel", "b", says("later"))
+    run = ask(models, plan(provider="local"))
+    assert (run.status, run.failure_reason) == ("error", "unexpected_error")
+    assert run.error == "internal error: ZeroDivisionError: oops"
+    assert "no analysis" in run.warnings[0]
+    assert run.result
+    assert len(run.result.responses or ()) == 2

@@ -6,11 +6,11 @@ import json
 import pytest
 
 from fusion_cli import events, pipeline
-from fusion_cli.chat import OutputSchema, ServerTool
-from fusion_cli.errors import ModelRejectedError
+from fusion_cli.chat import ModelName, OutputSchema, ServerTool
+from fusion_cli.errors import ModelRejectedError, ModelUnreachableError
 from fusion_cli.plan import Plan
 from fusion_cli.results import AnalysisRun, AskRun
-from tests.story.scripted import JUDGE_REPLY, ScriptedModels, Seen, panel_of_two, plan, says
+from tests.story.scripted import JUDGE_REPLY, ScriptedModels, Seen, panel_of_two, plan, says, unlimited_plan
 
 
 def ask(models: ScriptedModels, what: Plan, seen: Seen | None = None) -> AskRun:
@@ -77,7 +77,7 @@ def refused(what: str, status: int = 400) -> ModelRejectedError:
 
 def test_forms_are_given_up_one_by_one_and_stay_so() -> None:
     """Schema, any JSON, the prompt alone, then no temperature: what was refused once is not tried again in the run."""
-    replies = [refused("no schemas", 404), refused("no json_object", 422), refused("temperature is fixed")]
+    replies = [refused("no schemas", 404), refused("no json_object", 422), refused("no")]
     models = panel_of_two().script("judge", "j", *replies, says("not yet"), says(JUDGE_REPLY))
     run = analyze(models, plan(provider="lab"))
     assert run.analysis
@@ -89,8 +89,10 @@ def test_forms_are_given_up_one_by_one_and_stay_so() -> None:
 
 def test_judge_that_refuses_everything_is_an_upstream_error() -> None:
     """After the last form the refusal stands, as the judge's typed failure."""
-    models = panel_of_two().script("judge", "j", *[refused("no")] * 4)
+    models = panel_of_two().script("judge", "j", *[refused("no")] * 6)
     run = analyze(models, plan(provider="lab"))
+    last = models.requests("judge")[-1]
+    assert (last.output_format, last.temperature, last.seed, last.max_completion_tokens) == (None, None, None, None)
     assert (run.failure_reason, run.analysis, run.status) == ("judge_upstream_error", None, "ok")
 
 
@@ -173,36 +175,159 @@ def test_one_look_of_two_is_an_analysis_and_degraded(replies: list[str]) -> None
     assert "no second look" in run.warnings[-1]
 
 
+PARAGRAPH = "A paragraph that says something or other.\n\n"
+
+
+def with_long_response(times: int) -> ScriptedModels:
+    """Return models of which one says a lot."""
+    return ScriptedModels().script("panel", "a", says(PARAGRAPH * times)).script("panel", "b", says("short"))
+
+
+def lengths(models: ScriptedModels) -> list[tuple[int, int | None]]:
+    """Return how long a prompt the judge was sent each time, in characters, and its reply's limit."""
+    return [(len(request.messages[-1].content), request.max_completion_tokens) for request in models.requests("judge")]
+
+
+class UnknownContext(ScriptedModels):
+    """Models whose servers keep to a context that nobody tells."""
+
+    async def context_tokens(self, model: ModelName) -> int | None:
+        """Say nothing."""
+        return None
+
+
 def test_long_responses_are_cut_to_the_judges_context() -> None:
     """Responses that do not fit are cut at a paragraph, each to its share; the cut is marked, and warned of."""
-    paragraph = "A paragraph that says something or other.\n\n"
-    models = ScriptedModels().script("panel", "a", says(paragraph * 3000)).script("panel", "b", says("short"))
+    models = with_long_response(3000)
     models.context = 20_000
-    run = analyze(models.script("judge", "j", says(JUDGE_REPLY)), plan())
+    run = analyze(models.script("judge", "j", says(JUDGE_REPLY)), unlimited_plan())
     [request] = models.requests("judge")
     read = request.messages[-1].content
     assert "or other.\n\n[cut here:" in read
-    assert len(read) < 40_000
     assert "short" in read
+    assert request.max_completion_tokens == 10_000
     assert run.warnings == ["the judge read the response of a cut to fit its context"]
     assert run.responses
-    assert run.responses[0].content == paragraph * 3000
+    assert run.responses[0].content == PARAGRAPH * 3000
 
 
-def test_refused_length_is_cut_and_asked_again() -> None:
-    """A judge whose context nobody knew, and who says that it is exceeded, reads half, in the same strict form."""
-    models = ScriptedModels().script("panel", "a", says("word " * 900)).script("panel", "b", says("later"))
-    too_long = refused("This model's maximum context length is 512 tokens")
-    models.script("judge", "j", too_long, too_long, says(JUDGE_REPLY))
-    run = analyze(models, plan())
-    sizes = [len(request.messages[-1].content) for request in models.requests("judge")]
-    assert sizes[0] > sizes[1] > sizes[2]
-    assert all(isinstance(request.output_format, OutputSchema) for request in models.requests("judge"))
+@pytest.mark.parametrize("context", [8000, 16_000])
+@pytest.mark.parametrize("times", [1, 900])
+def test_strict_server_is_fitted_after_one_refusal(context: int, times: int) -> None:
+    """A judge whose context its refusal alone tells reads as much as it can, in the same strict form, at once."""
+    models = UnknownContext().script("panel", "a", says(PARAGRAPH * times)).script("panel", "b", says("short"))
+    models.context = context
+    run = analyze(models.script("judge", "j", says(JUDGE_REPLY), says(JUDGE_REPLY)), unlimited_plan())
     assert run.analysis
-    assert len(run.warnings) == 1
+    assert len(run.calls) == 4
+    assert all(isinstance(request.output_format, OutputSchema) for request in models.requests("judge"))
+    assert bool(run.warnings) == (times == 900)
+    assert lengths(models)[1][1] == min(16_000, context // 2)
+
+
+def test_refusal_without_a_number_is_met_step_by_step() -> None:
+    """Where a server says no more than "too long", first the reply's limit is made modest, then the prompt halved."""
+    too_long = refused("the prompt is too long", 413)
+    models = with_long_response(900).script("judge", "j", too_long, too_long, too_long, says(JUDGE_REPLY))
+    run = analyze(models, plan())
+    assert run.analysis
+    assert [limit for _, limit in lengths(models)] == [16_000, 4000, 4000, 4000]
+    sizes = [size for size, _ in lengths(models)]
+    assert sizes[0] == sizes[1] > 1.5 * sizes[2] > 2 * sizes[3]
 
 
 def test_length_that_cannot_be_cut_is_an_upstream_error() -> None:
-    """A judge too small for anything fails in its typed way, after a bounded number of calls."""
-    models = panel_of_two().script("judge", "j", refused("the prompt is too long", 413))
-    assert analyze(models, plan()).failure_reason == "judge_upstream_error"
+    """A judge too small for anything fails in its typed way, after a bounded number of calls, and nothing was cut."""
+    models = panel_of_two().script("judge", "j", *[refused("the prompt is too long", 413)] * 2)
+    run = analyze(models, plan())
+    assert run.failure_reason == "judge_upstream_error"
+    assert run.warnings == ["no analysis: the judge j: HTTP 413: the prompt is too long"]
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_cancelled_between_two_looks_keeps_the_one_that_is_done(*, first: bool) -> None:
+    """An analysis that is paid for is in the result and on its way to the disk when the other look is interrupted."""
+    seen = Seen()
+
+    async def story() -> AnalysisRun:
+        models = panel_of_two()
+        if first:
+            models.script("judge", "j", says(JUDGE_REPLY)).hang("judge", "j")
+        else:
+            models.hang("judge", "j").script("judge", "j", says(JUDGE_REPLY))
+        task = asyncio.create_task(pipeline.analyze(plan()._replace(second_look=True), models, seen))
+        await models.hanging.wait()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        task.cancel()
+        return await task
+
+    run = asyncio.run(story())
+    assert (run.failure_reason, run.second_look) == ("cancelled", None)
+    assert run.analysis
+    assert "analysis.completed" in seen.types()
+
+
+def test_two_looks_share_what_the_server_refuses() -> None:
+    """What one look has learnt of the judge's server, the other one need not learn again."""
+    models = panel_of_two().script("judge", "j", *[refused("no")] * 2, says(JUDGE_REPLY), says(JUDGE_REPLY))
+    run = analyze(models, plan(provider="lab")._replace(second_look=True))
+    assert run.second_look
+    assert [request.output_format == "json_object" for request in models.requests("judge")] == [
+        False,
+        False,
+        True,
+        True,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("what", "kept"),
+    [
+        ("temperature must be 1", {"output_format", "server_tools"}),
+        ("No endpoints found that support tool use", {"output_format", "temperature"}),
+    ],
+)
+def test_what_the_refusal_names_is_given_up_first(what: str, kept: set[str]) -> None:
+    """A judge that takes no temperature, or no tools, keeps its schema: only what was refused goes."""
+    models = panel_of_two().script("judge", "j", refused(what), says(JUDGE_REPLY))
+    run = analyze(models, plan()._replace(tools=(ServerTool("openrouter:web_search"),)))
+    assert run.analysis
+    second = models.requests("judge")[1]
+    assert {
+        key for key in ("output_format", "server_tools", "temperature") if getattr(second, key) not in (None, ())
+    } == kept
+
+
+def test_broken_stream_with_a_whole_analysis_is_one() -> None:
+    """A judge whose connection breaks after its last brace was paid, and is believed, without another call."""
+    broken = ModelUnreachableError("the stream ended early")
+    broken.partial = JUDGE_REPLY
+    run = analyze(panel_of_two().script("judge", "j", broken), plan())
+    assert run.analysis
+    assert run.failure_reason is None
+
+
+def test_broken_stream_in_mid_analysis_is_asked_again_once() -> None:
+    """Half an analysis is no analysis; the one re-ask is for that, too."""
+    broken = ModelUnreachableError("the stream ended early")
+    broken.partial = JUDGE_REPLY[:60]
+    models = panel_of_two().script("judge", "j", broken, says(JUDGE_REPLY))
+    assert analyze(models, plan()).analysis
+
+
+def test_cut_reply_is_asked_for_in_short() -> None:
+    """A judge that ran into its limit is told so, rather than that it wrote no JSON; the failure names the limit."""
+    cut = [says(JUDGE_REPLY[:80], finish_reason="length"), says(JUDGE_REPLY[:90], finish_reason="length")]
+    models = panel_of_two().script("judge", "j", *cut)
+    run = analyze(models, plan())
+    assert "at most three points" in models.requests("judge")[1].messages[-1].content
+    assert "its token limit cut the reply off" in run.warnings[-1]
+
+
+def test_refusal_in_mid_stream_is_not_paid_for_again() -> None:
+    """A refusal after text has come is the end: the same question in a milder form would cost the same again."""
+    late = refused("moderated")
+    late.partial = '{"consensus": ['
+    run = analyze(panel_of_two().script("judge", "j", late), plan())
+    assert run.failure_reason == "judge_upstream_error"

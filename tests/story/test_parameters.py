@@ -128,6 +128,16 @@ def test_conversation_goes_to_the_outer_model_as_it_is() -> None:
     assert run.prompt == "the panel's question"
 
 
+def test_plain_answer_keeps_the_conversations_system_message() -> None:
+    """Asked again in plain text, a model whose server refuses tool results still hears what the caller told it."""
+    models = panel_of_two().script("judge", "j", says(JUDGE_REPLY))
+    models.script("outer", "o", ModelRejectedError("HTTP 400: no tools", status_code=400), says("x"))
+    ask(models, plan()._replace(conversation=CONVERSATION))
+    read = models.requests("outer")[1].messages[-1].content
+    assert read.endswith("Be brief.")
+    assert "120 words" not in read
+
+
 def test_forced_panel_gets_the_conversation_as_material() -> None:
     """Without the outer model's own words for it, the panel is asked the last question, with what was said before."""
     models = whole()
@@ -157,7 +167,27 @@ def test_panelist_without_tools_is_asked_without() -> None:
     run = ask(models, plan()._replace(tools=(SEARCH,)))
     assert [bool(request.server_tools) for request in models.requests("panel")] == [True, True, False]
     assert not run.degraded
-    assert any("refused the web tools" in warning for warning in run.warnings)
+    assert any("asked again with less" in warning for warning in run.warnings)
+
+
+def test_panelist_in_a_small_context_is_asked_for_less() -> None:
+    """A model whose context the limit alone would fill is asked again with half of it as its limit."""
+    said = "HTTP 400: maximum context length is 8192 tokens, but you requested 16010"
+    models = ScriptedModels().script("panel", "a", ModelRejectedError(said, status_code=400), says("now"))
+    models.script("panel", "b", says("later")).script("judge", "j", says(JUDGE_REPLY))
+    run = ask(models.script("outer", "o", says("x")), plan())
+    assert [request.max_completion_tokens for request in models.requests("panel")] == [16_000, 16_000, 4096]
+    assert not run.degraded
+
+
+def test_every_seat_has_a_seed_of_its_own() -> None:
+    """One model three times is three samples, not one said three times; judge and outer model get the seed itself."""
+    model = ModelName("openrouter", "m")
+    what = seats(*(Panelist(label, model) for label in label_panel(["m", "m", "m"])))._replace(seed=7)
+    models = ScriptedModels().script("panel", "m", says("1"), says("2"), says("3"))
+    ask(models.script("judge", "j", says(JUDGE_REPLY)).script("outer", "o", says("x")), what)
+    assert [request.seed for request in models.requests("panel")] == [7, 8, 9]
+    assert {request.seed for request in (*models.requests("judge"), *models.requests("outer"))} == {7}
 
 
 def test_no_inner_call_can_start_a_fusion() -> None:

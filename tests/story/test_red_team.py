@@ -10,7 +10,7 @@ from fusion_cli import pipeline
 from fusion_cli.chat import ChatRequest, Completion
 from fusion_cli.results import AnalysisRun
 from tests.story.hostile import CANARY, HONEST, HOSTILE, PLANTED
-from tests.story.scripted import JUDGE_REPLY, Line, ScriptedModels, Seen, plan, says
+from tests.story.scripted import JUDGE_REPLY, Line, ScriptedModels, Seen, plan, says, unlimited_plan
 
 OWN = json.loads(JUDGE_REPLY)
 
@@ -113,7 +113,7 @@ def test_padding_does_not_push_the_others_out() -> None:
     models = ScriptedModels().script("panel", "a", says(HONEST)).script("panel", "b", says(HOSTILE["padding"]))
     models.context = 16_000
     with models.script("judge", "j", says(JUDGE_REPLY)):
-        run = asyncio.run(pipeline.analyze(plan(), models, Seen()))
+        run = asyncio.run(pipeline.analyze(unlimited_plan(), models, Seen()))
     read = models.requests("judge")[0].messages[1].content
     assert HONEST in read
     assert len(read) < 40_000
