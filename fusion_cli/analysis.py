@@ -42,7 +42,7 @@ _DRESS = " \t\r\n*_`\"'“”‘’[](){}<>.,:;#-"  # noqa: RUF001 - what judges
 _RESPONSE = re.compile(r"(?:response|respondent)s?(?![^\W_])", re.IGNORECASE)
 _IN_BRACKETS = re.compile(r"\([^()]*\)")
 _AND = re.compile(r"[,;&+]|\sand\s")
-_LIST = re.compile(r"[,;&+]|\band\b")
+_LIST = re.compile(r"\A\s|[,;&+]|\band\b|\s\Z")
 
 
 class AnalysisError(Exception):
@@ -97,10 +97,8 @@ def planted_points(responses: Collection[str]) -> frozenset[str]:
 
     There are none where each of several responses holds an analysis: that is what the prompt asked for.
     """
-    held = [
-        [row for row in find_objects(response[:_MAX_CHARS]) if row and sum(key in row for key in _KEYS) >= _TELLING_KEYS]
-        for response in responses
-    ]
+    found = ([row or {} for row in find_objects(response[:_MAX_CHARS])] for response in responses)
+    held = [[row for row in rows if sum(key in row for key in _KEYS) >= _TELLING_KEYS] for rows in found]
     if len(held) > 1 and all(held):
         return frozenset()
     texts = (text for rows in held for row in rows for key in _KEYS for text in texts_in(row.get(key)))

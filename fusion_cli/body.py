@@ -10,6 +10,8 @@ from typing import Any, NoReturn
 from fusion_cli.errors import UsageError
 from fusion_cli.values import Kind, MisfitError, describe, shown
 
+MOST_NAMED = 20  # of what nobody here knows; a line for each of a million would bury what matters
+_AS_JSON = {"a table": "an object", "an empty table": "an empty object"}
 _MAX_DEPTH = 100  # more than any schema has, less than what Python's own recursion bears
 
 
@@ -19,15 +21,23 @@ class Body:
     def __init__(self, name: str) -> None:
         self._name = name
         self._warnings: dict[str, None] = {}  # a set that keeps its order
+        self._unknown: dict[str, None] = {}
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """The lines so far."""
-        return tuple(self._warnings)
+        """The lines so far; of what is unknown, the first ones and how many more there are."""
+        unknown = list(self._unknown)
+        if (more := len(unknown) - MOST_NAMED) > 0:
+            unknown[MOST_NAMED:] = [f"and {more:,} more of the request's fields and tools were left out"]
+        return (*self._warnings, *unknown)
 
     def warn(self, line: str) -> None:
         """Note what is not honoured."""
         self._warnings[line] = None
+
+    def warn_of_unknown(self, line: str) -> None:
+        """Note one of any number of things that are not known here."""
+        self._unknown[line] = None
 
     def error(self, problem: str, *, hint: str = "") -> UsageError:
         """Return the error that says what is wrong with this body."""
@@ -39,7 +49,7 @@ class Body:
         Raises:
             UsageError: Always.
         """
-        raise self.error(f"{where}: expected {expected}, found {found}")
+        raise self.error(f"{where}: expected {expected}, found {_AS_JSON.get(found, found)}") from None
 
     def fit(self, kind: Kind, value: object, where: str) -> Any:
         """Return the checked value.
@@ -47,12 +57,16 @@ class Body:
         Raises:
             UsageError: It does not fit.
         """
-        return kind.fit(value, f"{self._name}: {where}")
+        try:
+            return kind.check(value)
+        except MisfitError as error:
+            expects = (error.expects or kind.expects).replace("a table", "an object")
+            self.refuse(f"{where}{error.inside}", expects, str(error))
 
     def leave_out(self, keys: Iterable[object], where: str) -> None:
         """Warn of the keys of one object that nothing is done with."""
         for key in keys:
-            self.warn(f"the request's {where}.{shown(str(key))} is not known here and was left out")
+            self.warn_of_unknown(f"the request's {where}.{shown(str(key))} is not known here and was left out")
 
     def parse(self, text: str) -> dict[str, Any]:
         """Return the object that the body is.

@@ -46,7 +46,7 @@ class Key(NamedTuple):
         return len(parts) <= len(own) and all(mine in ("NAME", theirs) for mine, theirs in pairs)
 
 
-# What may stand at the top level and in a preset alike; the preset's is the one that matters less.
+# What may stand at the top level and in a preset alike; `planning` knows which of the two counts.
 _CHOICES = (
     Key(
         "panel",
@@ -183,10 +183,11 @@ def check(document: Mapping[str, Any], path: Path) -> dict[str, Any]:
         if f"providers.{name}.base_url" not in found:
             key = f"providers.{shown(name)}.base_url"
             raise ConfigError(f"{printable(str(path))}: {key}: expected {values.URL.expects}, found nothing")
-    known = (*BUILT_IN_PROVIDERS, *custom)
-    if found.get("provider", "local") not in known:
-        names, told = ", ".join(map(shown, known)), describe(found["provider"])
-        raise ConfigError(f"{printable(str(path))}: provider: expected one of {names}; found {told}")
+    known = {"provider": (*BUILT_IN_PROVIDERS, *custom), "preset": (*PRESETS, *document.get("presets", {}))}
+    for key, names in known.items():
+        if key in found and found[key] not in names:
+            told = f"expected one of {', '.join(map(shown, names))}; found {describe(found[key])}"
+            raise ConfigError(f"{printable(str(path))}: {key}: {told}")
     return found
 
 
@@ -224,7 +225,7 @@ def _check_name(name: str, what: str, said: str) -> None:
 def _demand_panels(presets: Mapping[str, Any], where: str, found: Mapping[str, Any]) -> None:
     for name in presets:
         if f"presets.{name}.panel" not in found:
-            table = shown(f"presets.{name}")
+            table = f"presets.{_nameable(name)}"
             raise ConfigError(
                 f"{where}: {table}.panel: expected {values.PANEL.expects}, found nothing",
                 hint=f"A preset starts with its panel: fusion config set {table}.panel a,b,c"
@@ -237,11 +238,15 @@ def _unknown(name: str) -> str:
     from difflib import get_close_matches
 
     parts = name.split(".")
-    known = [key.name for key in KEYS]
-    if len(parts) > 1 and re.fullmatch(NAME_PATTERN, parts[1]):
-        known = [key.replace("NAME", parts[1]) for key in known]
+    own = parts[1] if len(parts) > 1 and re.fullmatch(NAME_PATTERN, parts[1]) else "NAME"
+    known = {key.name.replace("NAME", own): key.name.replace("NAME", _nameable(own)) for key in KEYS}
     near = get_close_matches(name, known, n=1)
-    return f"unknown key, did you mean {shown(near[0])}?" if near else "unknown key"
+    return f"unknown key, did you mean {known[near[0]]}?" if near else "unknown key"
+
+
+def _nameable(name: str) -> str:
+    """Return a provider's or preset's name as a command may show it: whole, or NAME where it may be a secret."""
+    return "NAME" if may_be_secret(name) else name
 
 
 def _unknown_hint(name: str) -> str:

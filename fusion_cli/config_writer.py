@@ -13,7 +13,10 @@ from typing import Any
 
 from fusion_cli import config_file
 from fusion_cli.errors import ConfigError, FusionError, UsageError
-from fusion_cli.values import MisfitError, printable, shown
+from fusion_cli.terminal import clean
+from fusion_cli.values import DESCRIPTION, TEXT, MisfitError, printable, shown
+
+_TOML_STARTS = ("[", "{", '"', "'")
 
 
 def set_value(path: Path, key: str, value: str) -> None:
@@ -50,9 +53,9 @@ def unset_value(path: Path, key: str) -> bool:
 
 
 def as_toml(value: Any) -> str:
-    """Return a value as TOML writes it in one line."""
+    """Return a value as TOML writes it in one line, with what a terminal would obey spelled out."""
     text: str = _item(value).as_string()
-    return text
+    return text if clean(text) == text else "".join(c if clean(c) == c else f"\\u{ord(c):04x}" for c in text)
 
 
 def edit_in(editor: str, path: Path) -> None:
@@ -104,15 +107,19 @@ def _fitting(key: config_file.Key, name: str, text: str) -> Any:
     """Return what the text means for the key, as TOML or as it stands.
 
     Raises:
-        UsageError: Neither fits; quotes what was found, unless that may be a secret.
+        UsageError: Neither fits, or it is mistyped TOML; quotes what was found, unless that may be a secret.
     """
-    readings: list[Any] = []
+    plain = key.kind.read(text)
+    entries = plain if isinstance(plain, list) else [text]
+    # As it stands, mistyped TOML would pass for the name of a model; only a text may begin like TOML and be none.
+    meant_as_toml = any(str(entry).lstrip().startswith(_TOML_STARTS) for entry in entries)
+    readings = [plain]
     try:
-        parsed = tomllib.loads(f"value = {text}")
-        readings += [parsed["value"]] if list(parsed) == ["value"] else []
-    except (ValueError, RecursionError):
-        pass
-    readings.append(key.kind.read(text))
+        value = _parsed(text)
+        readings = [value] if meant_as_toml else [value, plain]
+    except MisfitError as error:
+        if meant_as_toml and key.kind not in (TEXT, DESCRIPTION):
+            raise UsageError(f"{shown(name)}: expected TOML, found: {error}") from None
     for reading in readings:
         try:
             key.kind.check(reading)
@@ -120,6 +127,19 @@ def _fitting(key: config_file.Key, name: str, text: str) -> Any:
             continue
         return reading
     return key.kind.fit(readings[0], shown(name))  # which says what is wrong with it
+
+
+def _parsed(text: str) -> Any:
+    """Return the value that the text is in TOML, or raise MisfitError."""
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+    except RecursionError:
+        raise MisfitError("deeper nesting than can be read") from None
+    except ValueError as error:  # TOMLDecodeError, whose place is not the user's, and numbers with too many digits
+        raise MisfitError(shown(str(error).partition(" (at ")[0], 200)) from None
+    if list(parsed) != ["value"]:
+        raise MisfitError("more than one value")
+    return parsed["value"]
 
 
 def _read(path: Path) -> tuple[str, dict[str, Any]]:

@@ -67,12 +67,18 @@ def _message(body: Body, row: dict[str, Any], where: str) -> Message:
         body.refuse(f"{where}.role", f"one of {', '.join(_ROLES)}", describe(role))
     calls: tuple[ToolCall, ...] = ()
     call_id = None
+    refusal = ""
     if role == "assistant":
+        refusal = _text(body, row.pop("refusal", ""), f"{where}.refusal")
         entries = body.fit(ARRAY, row.pop("tool_calls", []), f"{where}.tool_calls")
         calls = tuple(_call(body, entry, f"{where}.tool_calls[{index}]") for index, entry in enumerate(entries))
     elif role == "tool":
         call_id = body.fit(values.TEXT, row.pop("tool_call_id", None), f"{where}.tool_call_id")
-    content = _text(body, row.pop("content", "" if calls else None), f"{where}.content")
+    content = _text(body, row.pop("content", "" if calls or refusal else None), f"{where}.content")
+    if refusal and content.strip():
+        body.leave_out(["refusal"], "messages[]")
+    elif refusal:
+        content = refusal
     body.leave_out(row, "messages[]")
     return Message(_ROLES[role], content, calls, call_id)
 
@@ -85,10 +91,13 @@ def _call(body: Body, value: object, where: str) -> ToolCall:
     body.leave_out([key for key in call if key not in ("id", "type", "function")], "messages[].tool_calls[]")
     unknown = [key for key in function if key not in ("name", "arguments")]
     body.leave_out(unknown, "messages[].tool_calls[].function")
+    arguments = function.get("arguments")
+    if isinstance(arguments, str) and not arguments.strip():
+        arguments = "{}"  # what a model means that writes nothing, and what every server reads
     return ToolCall(
         body.fit(values.TEXT, call.get("id"), f"{where}.id"),
         body.fit(values.TEXT, function.get("name"), f"{where}.function.name"),
-        body.fit(values.TEXT, function.get("arguments"), f"{where}.function.arguments"),
+        body.fit(values.TEXT, arguments, f"{where}.function.arguments"),
     )
 
 

@@ -1,4 +1,4 @@
-"""What holds where nobody says otherwise, and what the names of upstream's aliases stand for. Data."""
+"""What holds where nobody says otherwise, and what the names of upstream's aliases stand for."""
 
 from fusion_cli.chat import ServerTool
 
@@ -10,3 +10,8 @@ ALIASES = {"openrouter/fusion": "general-high", "openrouter/fusion-flash": "gene
 
 # Small models do not know when to stop; these are chosen so that a run takes about a minute on two cores.
 LOCAL_MAX_TOKENS = {"panel": 160, "judge": 800, "answer": 300}
+
+
+def preset_of_alias(name: str) -> str | None:
+    """Return the preset that a model's name stands for, where it is one of the aliases, in whatever variant."""
+    return ALIASES.get(name.removeprefix("openrouter:").partition(":")[0].lower())

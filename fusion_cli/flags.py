@@ -6,7 +6,7 @@ Knows the parameters by their names, no command and no Typer. Whether what is na
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fusion_cli import defaults, values
+from fusion_cli import values
 from fusion_cli.chat import Reasoning
 from fusion_cli.choices import Choices, Seat
 from fusion_cli.errors import UsageError
@@ -38,7 +38,7 @@ def choices_from(params: Mapping[str, Any]) -> Choices:
     return Choices(
         panel=_panel(params.get("panel") or ()),
         reasoning=_reasoning(params),
-        tools=_tools(params.get("web")),
+        tools=() if params.get("web") is False else None,  # --web takes those that are chosen elsewhere
         **fitting,
         **{name: params.get(name) for name in _AS_THEY_ARE},
     )
@@ -49,7 +49,7 @@ def _fit(name: str, kind: values.Kind, text: str | None) -> Any:
 
 
 def _panel(entries: Sequence[str]) -> tuple[Seat, ...] | None:
-    slugs = [slug.strip() for entry in entries for slug in entry.split(",")]
+    slugs = [slug for entry in entries for slug in values.split_panel(entry)]
     if len(slugs) > MAX_PANELISTS:
         raise UsageError(f"the panel has {len(slugs)} models; it takes 1 to {MAX_PANELISTS}")
     return tuple(Seat(values.MODEL.fit(slug, "--panel")) for slug in slugs) or None
@@ -63,7 +63,3 @@ def _reasoning(params: Mapping[str, Any]) -> Reasoning | None:
     if effort is not None and tokens is not None:
         raise UsageError("--reasoning-effort and --reasoning-max-tokens say the same thing in two ways: choose one")
     return Reasoning(effort, tokens)
-
-
-def _tools(web: bool | None) -> Any:
-    return None if web is None else defaults.TOOLS if web else ()

@@ -3,6 +3,8 @@
 Knows no model. Nothing is sent before all of this has been read and found to be text.
 """
 
+import os
+import stat
 import sys
 import threading
 from collections.abc import Sequence
@@ -14,6 +16,8 @@ from fusion_cli.plan import Prompt
 from fusion_cli.terminal import Terminal, one_line
 
 MAX_BYTES = 4_000_000
+MAX_RESPONSE_BYTES = 8_000_000  # two million characters, as many as one model may write
+MAX_SAVED_BYTES = 64_000_000  # a panel of such responses
 _SAY_WAITING_AFTER_S = 2.0
 
 
@@ -25,6 +29,8 @@ def read_prompt(argument: str | None, files: Sequence[str], terminal: Terminal) 
     Raises:
         UsageError: There is no question, or something is missing, too large or no text.
     """
+    for name in files:
+        _refuse_no_name(name, "--file")
     piped = _read_stdin(terminal) if argument == "-" or terminal.stdin_has_material() else None
     parts = []
     if argument is None or argument == "-":
@@ -44,16 +50,23 @@ def read_prompt(argument: str | None, files: Sequence[str], terminal: Terminal) 
     return Prompt(question.strip(), prompts.material(parts))
 
 
-def read_text(name: str) -> str:
+def read_text(name: str, terminal: Terminal, *, said: str, limit: int = MAX_BYTES) -> str:
     """Return a file's text, or standard input's for `-`.
 
+    Args:
+        name: The file's.
+        terminal: Whom to tell what is waited for.
+        said: What named the file, to begin an error about the name with.
+        limit: How many bytes it may have.
+
     Raises:
-        UsageError: It cannot be read, is too large, or is no text.
+        UsageError: It has no name, cannot be read, is too large, or is no text.
     """
-    return _decode(_stdin_bytes(), "standard input") if name == "-" else _read_file(name)
+    _refuse_no_name(name, said)
+    return _read_stdin(terminal, limit) if name == "-" else _read_file(name, limit)
 
 
-def read_what_was_asked(text: str | None, file: str | None) -> str | None:
+def read_what_was_asked(text: str | None, file: str | None, terminal: Terminal) -> str | None:
     """Return what `--prompt` says or the file of `--prompt-file` holds; None where neither was given.
 
     Raises:
@@ -63,46 +76,74 @@ def read_what_was_asked(text: str | None, file: str | None) -> str | None:
         raise UsageError("--prompt and --prompt-file say the same thing in two ways: choose one")
     if text is None and file is None:
         return None
-    asked = read_text(file) if file is not None else _as_utf8(text or "", "--prompt")
+    asked = _as_utf8(text or "", "--prompt") if file is None else read_text(file, terminal, said="--prompt-file")
     if not asked.strip():
         raise UsageError("the prompt is empty")
     return asked.strip()
 
 
-def _read_stdin(terminal: Terminal) -> str:
+def note_unread_stdin(terminal: Terminal, said: str) -> None:
+    """Tell that standard input is not read, where something is waiting there; `said` is why."""
+    if _something_is_on_stdin():
+        terminal.note(f"input   standard input is not read with {said}")
+
+
+def _something_is_on_stdin() -> bool:
+    """Tell it without reading, as it may be meant for somebody else: a shell's loop reads its list from there."""
+    try:
+        descriptor = sys.stdin.fileno()
+        status = os.fstat(descriptor)
+        if stat.S_ISREG(status.st_mode):
+            return os.lseek(descriptor, 0, os.SEEK_CUR) < status.st_size
+        if not (stat.S_ISFIFO(status.st_mode) or stat.S_ISSOCK(status.st_mode)):
+            return False
+        import fcntl
+        import termios
+
+        return any(fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)))
+    except (AttributeError, ImportError, OSError, ValueError):  # closed, replaced by a test, or Windows'
+        return False
+
+
+def _refuse_no_name(name: str, said: str) -> None:
+    if not name:  # a folder's name, as the system reads it
+        raise UsageError(f"{said}: expected the name of a file, found an empty one")
+
+
+def _read_stdin(terminal: Terminal, limit: int = MAX_BYTES) -> str:
     waiting = threading.Timer(
         _SAY_WAITING_AFTER_S, terminal.note, ("fusion: reading standard input until it ends (Ctrl-D, or < /dev/null)",)
     )
     waiting.daemon = True
     waiting.start()
     try:
-        return _decode(_stdin_bytes(), "standard input")
+        return _decode(_stdin_bytes(limit), "standard input", limit)
     finally:
         waiting.cancel()
 
 
-def _stdin_bytes() -> bytes:
+def _stdin_bytes(limit: int) -> bytes:
     if sys.stdin is None:
         raise UsageError("standard input is closed")
     try:
-        return sys.stdin.buffer.read(MAX_BYTES + 1)
+        return sys.stdin.buffer.read(limit + 1)
     except (OSError, ValueError) as error:
         raise UsageError(f"standard input cannot be read: {error}") from error
 
 
-def _read_file(name: str) -> str:
+def _read_file(name: str, limit: int = MAX_BYTES) -> str:
     try:
         with Path(name).open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            data = file.read(limit + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise UsageError(f"{one_line(name)}: {reason}") from error
-    return _decode(data, one_line(name))
+    return _decode(data, one_line(name), limit)
 
 
-def _decode(data: bytes, name: str) -> str:
-    if len(data) > MAX_BYTES:
-        raise UsageError(f"{name} is larger than {MAX_BYTES // 1_000_000} MB")
+def _decode(data: bytes, name: str, limit: int) -> str:
+    if len(data) > limit:
+        raise UsageError(f"{name} is larger than {limit // 1_000_000} MB")
     if b"\0" in data:
         raise UsageError(f"{name} is binary, not text")
     try:

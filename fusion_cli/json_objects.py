@@ -11,11 +11,9 @@ from typing import Any, NoReturn
 
 MAX_DEPTH = 8
 
-# What is not JSON may hold a brace at every second character: how many are tried, and how far they are read in vain in
-# all.
+# What is not JSON may hold a brace at every second character: how many are tried, and how far all are read in vain.
 _MAX_STARTS = 2000
 _MAX_WASTED_CHARS = 5_000_000
-_MAX_DIGITS = 1000
 
 _OBJECT = re.compile(r'\{\s*["}]')
 _HEAP = re.compile(r"(?:[^\w\s]|[\uff9e\uff9f]){33,}")  # no mark is a word's character, but for these two
@@ -23,7 +21,7 @@ _HEAP = re.compile(r"(?:[^\w\s]|[\uff9e\uff9f]){33,}")  # no mark is a word's ch
 
 def find_objects(text: str) -> Iterator[dict[str, Any] | None]:
     """Yield the JSON objects in a text, and those wrapped in one; None for what begins like one and is none."""
-    decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_int=_integer, strict=False)
+    decoder = json.JSONDecoder(parse_constant=_refuse_constant, strict=False)
     position = wasted = 0
     for _ in range(_MAX_STARTS):
         start = _OBJECT.search(text, position)
@@ -68,12 +66,6 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-def _integer(digits: str) -> int:
-    if len(digits) > _MAX_DIGITS:  # whatever limit Python has been given: reading them takes quadratic time
-        raise ValueError("an integer is too long")
-    return int(digits)
-
-
 def normalized(text: str) -> str:
     """Return a text in normal form, where characters that look the same are the same.
 
@@ -83,4 +75,5 @@ def normalized(text: str) -> str:
 
 
 def _without_marks(heap: re.Match[str]) -> str:
-    return "".join(char for char in heap[0] if not unicodedata.combining(unicodedata.normalize("NFKD", char)[0]))
+    marks = (char for char in set(heap[0]) if unicodedata.combining(unicodedata.normalize("NFKD", char)[0]))
+    return heap[0].translate(dict.fromkeys(map(ord, marks)))

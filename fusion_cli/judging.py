@@ -249,4 +249,5 @@ class _Sitting:
             server_tools=plan.tools_for(plan.judge) if form.tools else (),
             max_tool_calls=plan.max_tool_calls if form.tools else None,
             fusion_depth=1,
+            extra=plan.extra_for(plan.judge),
         )

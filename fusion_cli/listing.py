@@ -4,14 +4,14 @@ Resolves names as far as that goes without asking anybody: neither a key nor the
 """
 
 import textwrap
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from fusion_cli.choices import Seat
 from fusion_cli.errors import CredentialError, UsageError
-from fusion_cli.plan import label_panel
+from fusion_cli.plan import label_seats
+from fusion_cli.planning import Machine, Names, preset_in_effect, roles_of
 from fusion_cli.presets import PRESETS, Preset
-from fusion_cli.settings import Settings, parse_model, resolve_provider
+from fusion_cli.settings import Settings
 from fusion_cli.values import as_data, printable
 
 _SHORT = 40  # characters of a text that stands among other values
@@ -28,55 +28,45 @@ class ListedSeat(NamedTuple):
 
 
 class ListedPreset(NamedTuple):
-    """One preset as a run would take it.
+    """One preset, with whom a run asks that names it by a flag and names nobody else.
 
     Attributes:
         source: "built in" or "config file".
+        judge: A resolved name, as is `outer`: `provider:slug`, or as it was given where no provider is known.
         in_effect: "configured" or "default" for the one that a run without flags takes, else None.
-        judge: A resolved name, as is `outer`: `provider:slug`, or the slug alone where no provider is known.
+        overridden: What of that one the configuration has another value for: panel, judge, model, or a parameter.
     """
 
     name: str
     source: str
-    in_effect: str | None
     preset: Preset
     panel: tuple[ListedSeat, ...]
     judge: str
     outer: str
+    in_effect: str | None = None
+    overridden: tuple[str, ...] = ()
 
 
-def list_presets(
-    settings: Settings, engine_installed: Callable[[], bool], memory_is_short: Callable[[], bool]
-) -> tuple[ListedPreset, ...]:
-    """Return all presets, the built-in ones first.
-
-    Args:
-        settings: As loaded.
-        engine_installed: Says whether the embedded engine could be started; asked only where that matters.
-        memory_is_short: Says whether only the smaller embedded model fits; likewise.
-    """
-    try:
-        provider: str | None = resolve_provider(settings, None, engine_installed)
-    except CredentialError:
-        provider = None
-    taken, why = settings.configured.preset, "configured"
-    if taken is None:
-        taken, why = _default(settings, provider, memory_is_short), "default"
+def list_presets(settings: Settings, machine: Machine) -> tuple[ListedPreset, ...]:
+    """Return all presets, the built-in ones first; the machine is asked only where that matters."""
+    taken = preset_in_effect(settings, machine)
+    names = Names(settings, machine, None)
     sources = {**dict.fromkeys(PRESETS, "built in"), **dict.fromkeys(settings.presets, "config file")}
     listed = []
     for name, preset in {**PRESETS, **settings.presets}.items():
-        choices = preset.choices
-        seats = choices.panel or ()
-        named = [_resolved(seat.model, settings, provider) for seat in seats]
-        by_slug = iter(label_panel([slug for seat, (_, slug) in zip(seats, named, strict=True) if seat.label is None]))
+        seats, judge, outer = roles_of(preset.choices)
+        named = [_resolved(seat.model, names) for seat in seats]
+        labels = label_seats([seat.label for seat in seats], [slug for _, slug in named])
         panel = tuple(
-            ListedSeat(next(by_slug) if seat.label is None else seat.label, model, seat)
-            for seat, (model, _) in zip(seats, named, strict=True)
+            ListedSeat(label, model, seat) for label, (model, _), seat in zip(labels, named, seats, strict=True)
         )
-        judge, _ = _resolved(choices.judge or choices.model or seats[0].model, settings, provider)
-        outer, _ = _resolved(choices.model or choices.judge or seats[0].model, settings, provider)
-        in_effect = why if name == taken else None
-        listed.append(ListedPreset(name, sources[name], in_effect, preset, panel, judge, outer))
+        one = ListedPreset(
+            name, sources[name], preset, panel, _resolved(judge or "", names)[0], _resolved(outer or "", names)[0]
+        )
+        if taken is not None and name == taken.name:
+            why = "configured" if taken.is_configured else "default"
+            one = one._replace(in_effect=why, overridden=taken.overridden)
+        listed.append(one)
     return tuple(listed)
 
 
@@ -87,6 +77,7 @@ def as_json(listed: ListedPreset) -> dict[str, Any]:
         "name": listed.name,
         "source": listed.source,
         "in_effect": listed.in_effect,
+        "overridden": list(listed.overridden),
         "description": listed.preset.description,
         "panel": seats,
         "judge": listed.judge,
@@ -97,10 +88,8 @@ def as_json(listed: ListedPreset) -> dict[str, Any]:
 
 def as_text(listed: ListedPreset, width: int) -> str:
     """Return a preset as lines of at most that width; only a name that is longer stands out."""
-    notes = {"configured": "in effect", "default": "in effect by default"}
-    head = f"{listed.name} ({'; '.join([listed.source, *filter(None, [notes.get(listed.in_effect or '')])])})"
-    lines = [*_wrapped(head, width, ""), *_wrapped(printable(listed.preset.description), width, "  ", "")]
-    lines += ["  panel:"]
+    lines = _wrapped(f"{listed.name} ({listed.source}{_effect(listed)})", width, "")
+    lines += [*_wrapped(printable(listed.preset.description), width, "  ", ""), "  panel:"]
     for each in listed.panel:
         lines += _seat_lines(each, width)
     lines += _wrapped(f"judge: {listed.judge}", width, "  ")
@@ -145,31 +134,24 @@ def _inner(value: Any) -> str:
     return brief(value)
 
 
-def _default(settings: Settings, provider: str | None, memory_is_short: Callable[[], bool]) -> str | None:
-    """Return the preset of a run that names none, as planning chooses it: by who serves the first model named."""
-    configured = settings.configured
-    if configured.panel:
-        return None
-    head, colon, _ = (configured.model or configured.judge or "").partition(":")
-    provider = head if colon and head in settings.providers else provider
-    if provider == "openrouter":
-        return "general-high"
-    if provider == "local":
-        return "local-small" if memory_is_short() else "local"
-    return None
+def _effect(listed: ListedPreset) -> str:
+    """Return what is said of the preset in effect behind its source."""
+    if listed.in_effect is None:
+        return ""
+    said = "; in effect" if listed.in_effect == "configured" else "; in effect by default"
+    if not listed.overridden:
+        return said
+    *others, last = listed.overridden
+    who = f"{', '.join(others)} and {last} are" if others else f"{last} is"
+    return f"{said}, but {who} overridden"
 
 
-def _resolved(name: str, settings: Settings, provider: str | None) -> tuple[str, str]:
+def _resolved(name: str, names: Names) -> tuple[str, str]:
     """Return a model's name with its provider, as far as that is known, and its slug."""
-    head, colon, slug = name.partition(":")
-    if provider is None and not (colon and head in settings.providers):
-        return name, name
     try:
-        model = parse_model(name, settings, provider or "")
-    except UsageError:  # a provider without a slug: a run refuses it, a list shows it
-        return name, slug or name
-    if model.is_local and settings.local_model is not None:
-        model = model._replace(slug=printable(settings.local_model.stem))
+        model = names.named(name)
+    except (CredentialError, UsageError):  # which a run says; a list goes on
+        return name, name
     return str(model), model.slug
 
 

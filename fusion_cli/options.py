@@ -206,7 +206,8 @@ ReasoningMaxTokens = Annotated[
     typer.Option("--reasoning-max-tokens", metavar="N", help="The same in tokens, for models that count them."),
 ]
 Seed = Annotated[
-    str | None, typer.Option("--seed", metavar="N", help="Sent to every model; also orders the responses for the judge.")
+    str | None,
+    typer.Option("--seed", metavar="N", help="Sent to every model; also orders the responses for the judge."),
 ]
 Quotes = Annotated[
     bool | None,

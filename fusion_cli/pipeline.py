@@ -212,6 +212,7 @@ async def _ask_panelist(record: Record, panelist: Panelist, prompt: str) -> None
         server_tools=tools,
         max_tool_calls=plan.max_tool_calls if tools else None,
         fusion_depth=1,
+        extra=plan.extra_for(panelist.model),
     )
 
     async def answer(request: ChatRequest) -> tuple[Completion, float]:

@@ -3,7 +3,7 @@
 Knows neither where a value came from nor how it is carried out.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
@@ -48,6 +48,7 @@ class Plan(NamedTuple):
         system: What the outer model is told first.
         conversation: What the outer model reads, where that is more than the prompt (`ask --request`).
         outer_extra: What else the body of every call to the outer model holds, as the user's request had it.
+        inner_extra: The same of every call to panel and judge, where OpenRouter serves them.
         tools: The server tools of panel and judge, where their provider runs such.
         max_tool_calls: How many steps with tools each of them may take.
         quotes: Whether the judge gives quotes, which are checked.
@@ -67,6 +68,7 @@ class Plan(NamedTuple):
     system: str | None = None
     conversation: tuple[Message, ...] = ()
     outer_extra: Mapping[str, Any] = MappingProxyType({})
+    inner_extra: Mapping[str, Any] = MappingProxyType({})
     tools: tuple[ServerTool, ...] = ()
     max_tool_calls: int = DEFAULT_MAX_TOOL_CALLS
     quotes: bool = False
@@ -83,6 +85,16 @@ class Plan(NamedTuple):
     def tools_for(self, model: ModelName) -> tuple[ServerTool, ...]:
         """Return the tools that a panelist or the judge on this model gets."""
         return self.tools if model.has_server_tools else ()
+
+    def extra_for(self, model: ModelName) -> Mapping[str, Any]:
+        """Return what else the body of a panelist's or the judge's call to this model holds."""
+        return self.inner_extra if model.has_server_tools else {}
+
+
+def label_seats(labels: Sequence[str | None], slugs: Sequence[str]) -> list[str]:
+    """Return what each seat is called: its own label, or one by its slug where that is None."""
+    by_slug = iter(label_panel([slug for label, slug in zip(labels, slugs, strict=True) if label is None]))
+    return [next(by_slug) if label is None else label for label in labels]
 
 
 def label_panel(slugs: list[str]) -> list[str]:

@@ -16,13 +16,15 @@ from fusion_cli.plan import (
     Panelist,
     Plan,
     Prompt,
-    label_panel,
+    ToolChoice,
+    label_seats,
 )
 from fusion_cli.presets import PRESETS
-from fusion_cli.settings import Settings, parse_model, resolve_provider
+from fusion_cli.settings import Provider, Settings, parse_model, resolve_provider
 from fusion_cli.values import describe, shown
 
 _T = TypeVar("_T")
+_PANELS = ("max_tool_calls", "max_completion_tokens", "temperature", "reasoning", "quotes", "second_look")
 
 
 class Machine(NamedTuple):
@@ -33,8 +35,36 @@ class Machine(NamedTuple):
     embedded_models: Callable[[], Collection[str]]
 
 
+class Roles(NamedTuple):
+    """Who is asked, each by the name that it was given; None where nobody was named."""
+
+    panel: tuple[Seat, ...]
+    judge: str | None
+    model: str | None
+
+
+class PresetInEffect(NamedTuple):
+    """The preset of a run without flags.
+
+    Attributes:
+        name: Of a built-in one, or of the user's own.
+        is_configured: Whether the configuration names it, by its name or by an alias; else it is the default.
+        overridden: Those fields of `Choices` that the configuration has another value for.
+    """
+
+    name: str
+    is_configured: bool
+    overridden: tuple[str, ...]
+
+
 def make_plan(
-    choices: Choices, settings: Settings, prompt: Prompt, machine: Machine, *, outer_is_judge: bool = False
+    choices: Choices,
+    settings: Settings,
+    prompt: Prompt,
+    machine: Machine,
+    *,
+    outer_is_judge: bool = False,
+    web: bool = False,
 ) -> Plan:
     """Return the plan of an `ask` run, or of an `analyze` run, which has no outer model but its judge.
 
@@ -44,56 +74,52 @@ def make_plan(
         prompt: What is asked.
         machine: What this machine can do.
         outer_is_judge: Whether this is an `analyze` run.
+        web: Whether web tools are wanted, be they configured away or not.
 
     Raises:
         UsageError: Something that was chosen does not exist or cannot be used so.
         ConfigError: The embedded engine or its weights are needed, and missing.
         CredentialError: A model that may be called belongs to a provider whose key is not set.
     """
-    asked, alias, preset_judge = _layered(choices, settings)
-    if alias and choices.tool_choice not in (None, "required"):
-        raise UsageError(f"{alias} convenes the panel, tool choice {choices.tool_choice} does not: choose one")
-    tool_choice = "required" if alias or outer_is_judge else asked.tool_choice
-    names = _Names(asked, settings, machine)
-    default = None if asked.panel else _default_preset(names, asked.model, asked.judge)
-    seats = asked.panel or (default.panel if default else None) or ()
-    if not seats and tool_choice != "none":
+    _refuse_depth(settings)
+    layered = _layered(choices, settings)
+    asked = layered.asked
+    if _alias(choices.model) and choices.tool_choice not in (None, "required"):
+        raise UsageError(f"{choices.model} convenes the panel, tool choice {choices.tool_choice} does not: choose one")
+    convened = outer_is_judge or layered.has_alias
+    tool_choice: ToolChoice | None = choices.tool_choice or ("required" if convened else asked.tool_choice)
+    names = Names(settings, machine, asked.provider)
+    roles = _roles(asked, layered.from_preset.judge, _default_preset(asked, names))
+    if not roles.panel and tool_choice != "none":
         names.default_provider()  # no key and no engine is what is wrong, where that is so
         raise UsageError(
             "no panel was named, and there is none by default for this provider",
             hint="Name models with -p, or set one with: fusion config set panel a,b,c",
         )
-    outer_name = _first(asked.model, preset_judge, asked.judge, _judge_by_default(asked, default))
-    if outer_name is None:
+    if roles.judge is None or roles.model is None:
         raise UsageError("no model was named", hint="Name one with -m.")
-    judge = names.model(outer_name if asked.judge is None else asked.judge)
-    outer = judge if outer_is_judge else names.model(outer_name)
-    panel = _panel(seats, choices, asked, names)
-    tools = defaults.TOOLS if asked.tools is None else asked.tools
-    plan = Plan(
-        prompt=prompt,
-        panel=panel,
-        judge=judge,
-        outer=outer,
-        # The embedded models ignore tools, so they cannot decide.
-        tool_choice=tool_choice or ("required" if outer.is_local else "auto"),
-        judge_max_completion_tokens=_tokens("judge", judge, asked.max_completion_tokens),
-        answer_max_completion_tokens=defaults.LOCAL_MAX_TOKENS["answer"] if outer.is_local else None,
-        reasoning=asked.reasoning,
-        seed=asked.seed,
-        system=asked.system,
-        tools=tools,
-        max_tool_calls=asked.max_tool_calls or DEFAULT_MAX_TOOL_CALLS,
-        quotes=bool(asked.quotes),
-        second_look=bool(asked.second_look),
-        warnings=_warnings(choices, bool(tools), (judge, *(panelist.model for panelist in panel))),
-    )
+    judge = names.model(roles.judge)
+    outer = judge if outer_is_judge else names.model(roles.model)
+    panel = _panel(roles.panel, choices, asked, names)
+    if tool_choice is None:  # the embedded models ignore tools, so they cannot decide
+        tool_choice = "required" if outer.is_local else "auto"
+    plan = _judged(choices, asked, Plan(prompt, panel, judge, outer, tool_choice, system=asked.system), web=web)
+    if tool_choice == "none":
+        plan = plan._replace(warnings=_vain(choices, asked, layered.from_preset, web=web))
+    if outer.is_local:
+        plan = plan._replace(answer_max_completion_tokens=defaults.LOCAL_MAX_TOKENS["answer"])
     _demand_access(plan.models, settings, machine)
     return plan
 
 
 def make_judge_plan(
-    choices: Choices, settings: Settings, prompt: Prompt, panel: Sequence[Panelist], machine: Machine
+    choices: Choices,
+    settings: Settings,
+    prompt: Prompt,
+    panel: Sequence[Panelist],
+    machine: Machine,
+    *,
+    web: bool = False,
 ) -> Plan:
     """Return the plan of a `judge` run, whose panel has answered already.
 
@@ -102,31 +128,39 @@ def make_judge_plan(
         ConfigError: The embedded engine or its weights are needed, and missing.
         CredentialError: Its provider's key is not set.
     """
+    _refuse_depth(settings)
     asked = _layered(choices, settings).asked
-    names = _Names(asked, settings, machine)
-    name = _first(asked.judge, asked.model)
-    if name is None:
-        name = _judge_by_default(asked, None if asked.panel else _default_preset(names))
+    names = Names(settings, machine, asked.provider)
+    name = _roles(asked, None, _default_preset(asked, names)).judge
     if name is None:
         raise UsageError("no judge was named", hint="Name one with -j.")
     judge = names.model(name)
-    _demand_access({judge}, settings, machine)
-    tools = defaults.TOOLS if asked.tools is None else asked.tools
-    return Plan(
-        prompt,
-        tuple(panel),
-        judge,
-        judge,
-        "none",
-        judge_max_completion_tokens=_tokens("judge", judge, asked.max_completion_tokens),
-        reasoning=asked.reasoning,
-        seed=asked.seed,
-        tools=tools,
-        max_tool_calls=asked.max_tool_calls or DEFAULT_MAX_TOOL_CALLS,
-        quotes=bool(asked.quotes),
-        second_look=bool(asked.second_look),
-        warnings=_warnings(choices, bool(tools), (judge,)),
-    )
+    plan = _judged(choices, asked, Plan(prompt, (), judge, judge, "none"), web=web)._replace(panel=tuple(panel))
+    _demand_access(plan.models, settings, machine)
+    return plan
+
+
+def roles_of(preset: Choices) -> Roles:
+    """Return whom a preset asks where nothing is said but its name."""
+    return _roles(_without_alias(preset), preset.judge, None)
+
+
+def preset_in_effect(settings: Settings, machine: Machine) -> PresetInEffect | None:
+    """Return the preset of a run without flags; None where it takes none, or what is configured is refused."""
+    try:
+        layered = _layered(Choices(), settings)
+        default = _default_preset(layered.asked, Names(settings, machine, None))
+    except UsageError:
+        return None
+    name = _first(layered.preset, default)
+    if name is None:
+        return None
+    preset = {**PRESETS, **settings.presets}[name].choices
+    taken = _roles(layered.asked, layered.from_preset.judge, default)._asdict()
+    own = roles_of(preset)._asdict()
+    said = {key: value for key, value in preset._asdict().items() if value is not None} | own
+    asked = layered.asked._asdict() | taken
+    return PresetInEffect(name, layered.preset is not None, tuple(key for key in said if asked[key] != said[key]))
 
 
 class _Layered(NamedTuple):
@@ -134,13 +168,15 @@ class _Layered(NamedTuple):
 
     Attributes:
         asked: One over the other; its model is None where that was an alias.
-        alias: The alias that was named as outer model.
-        preset_judge: The preset's, who is also the outer model unless another is named.
+        has_alias: Whether it was.
+        preset: The name of the preset among the sources.
+        from_preset: What it says; its judge is also the outer model unless another is named.
     """
 
     asked: Choices
-    alias: str | None
-    preset_judge: str | None
+    has_alias: bool
+    preset: str | None
+    from_preset: Choices
 
 
 def _layered(choices: Choices, settings: Settings) -> _Layered:
@@ -149,50 +185,49 @@ def _layered(choices: Choices, settings: Settings) -> _Layered:
     A preset that was asked for replaces all that is configured about who is asked: its judge would otherwise judge
     for another outer model, and a configured judge another panel.
     """
-    if settings.fusion_depth:
-        raise UsageError("this is already running inside a fusion (FUSION_DEPTH is set): it cannot start another one")
     below = settings.configured
-    preset = _preset_of(choices, settings, "preset")
-    if preset is not None:
+    presets = {**PRESETS, **settings.presets}
+    name = _preset_named(choices, presets, "preset")
+    if name is not None:
+        preset = presets[name].choices
         asked = choices.over(preset).over(below._replace(panel=None, judge=None, model=None))
     else:
         if choices.model is not None:  # a configured alias that does not count names no preset either
             below = below._replace(model=None)
-        preset = _preset_of(below, settings, f"{settings.config_path}: preset") or Choices()
+        name = _preset_named(below, presets, f"{settings.config_path}: preset")
+        preset = Choices() if name is None else presets[name].choices
         asked = choices.over(below).over(preset)
-    alias = asked.model if _alias(asked.model) else None
-    if alias:
-        asked = asked._replace(model=None)
-    for name in (asked.judge, *(seat.model for seat in asked.panel or ())):
-        _refuse_fusion(name, "a panelist or the judge")
-    _refuse_fusion(asked.model, "another provider's outer model")
-    return _Layered(asked, alias, preset.judge)
+    for fusion in (asked.judge, *(seat.model for seat in asked.panel or ())):
+        _refuse_fusion(fusion, "a panelist or the judge")
+    named = _without_alias(asked)
+    _refuse_fusion(named.model, "another provider's outer model")
+    return _Layered(named, named is not asked, name, preset)
 
 
-def _preset_of(layer: Choices, settings: Settings, said: str) -> Choices | None:
-    """Return what the preset asks for that a layer names, be it by its name or by an alias."""
-    presets = {**PRESETS, **settings.presets}
+def _without_alias(asked: Choices) -> Choices:
+    return asked._replace(model=None) if _alias(asked.model) else asked
+
+
+def _preset_named(layer: Choices, presets: Collection[str], said: str) -> str | None:
+    """Return the preset that a layer names, be it by its name or by an alias."""
     name = _first(layer.preset, _alias(layer.model))
-    if name is None:
-        return None
-    if name not in presets:
+    if name is not None and name not in presets:
         raise UsageError(f"{said}: expected one of {', '.join(presets)}, found {describe(name)}")
-    return presets[name].choices
+    return name
 
 
 def _alias(name: str | None) -> str | None:
-    """Return the preset that a model's name stands for, where it is OpenRouter's own fusion."""
-    return defaults.ALIASES.get(_plain((name or "").removeprefix("openrouter:")))
-
-
-def _plain(slug: str) -> str:
-    """Return a slug without its variant, as in `author/model:free`, and as it compares."""
-    return slug.partition(":")[0].lower()
+    return defaults.preset_of_alias(name) if name else None
 
 
 def _refuse_fusion(name: str | None, role: str) -> None:
-    if name and any(_plain(slug) in defaults.ALIASES for slug in (name, name.partition(":")[2])):
+    if name and any(map(defaults.preset_of_alias, (name, name.partition(":")[2]))):
         raise UsageError(f"{shown(name)} cannot be {role}: a fusion cannot start another one")
+
+
+def _refuse_depth(settings: Settings) -> None:
+    if settings.fusion_depth:
+        raise UsageError("this is already running inside a fusion (FUSION_DEPTH is set): it cannot start another one")
 
 
 def _first(*values: _T | None) -> _T | None:
@@ -200,63 +235,123 @@ def _first(*values: _T | None) -> _T | None:
     return next((value for value in values if value is not None), None)
 
 
-class _Names:
+def _roles(asked: Choices, preset_judge: str | None, default: str | None) -> Roles:
+    """Return who is asked, with the default preset's where nobody was named."""
+    fallback = Choices() if default is None else PRESETS[default].choices
+    panel = asked.panel or fallback.panel or ()
+    # A panel of one's own is not judged by a stranger.
+    judge = _first(asked.judge, asked.model, asked.panel[0].model if asked.panel else fallback.judge)
+    return Roles(panel, judge, _first(asked.model, preset_judge, judge))
+
+
+class Names:
     """Resolve `[provider:]slug`; the default provider is looked up only when a name needs one."""
 
-    def __init__(self, asked: Choices, settings: Settings, machine: Machine) -> None:
-        self._provider = asked.provider
+    def __init__(self, settings: Settings, machine: Machine, provider: str | None) -> None:
+        self._provider = provider
         self._settings = settings
         self.machine = machine
-        if asked.provider is not None:  # one that does not exist is a mistake even where no name needs it
+        if provider is not None:  # one that does not exist is a mistake even where no name needs it
             self.default_provider()
 
     def default_provider(self) -> str:
+        """Return who serves what is named without a provider.
+
+        Raises:
+            UsageError: The one that was named does not exist.
+            CredentialError: None was named, and none can be used.
+        """
         return resolve_provider(self._settings, self._provider, self.machine.engine_installed)
 
-    def model(self, name: str) -> ModelName:
+    def named(self, name: str) -> ModelName:
+        """Return the model that a name means, whether it can be had or not.
+
+        Raises:
+            UsageError: The name is none.
+            CredentialError: It has no provider, and there is none by default.
+        """
         head, colon, _ = name.partition(":")
         default = "" if colon and head in self._settings.providers else self.default_provider()
         model = parse_model(name, self._settings, default)
-        return self._embedded(model) if model.is_local else model
-
-    def _embedded(self, model: ModelName) -> ModelName:
         own = self._settings.local_model
+        return model._replace(slug=own.stem) if model.is_local and own else model
+
+    def model(self, name: str) -> ModelName:
+        """Return the model that a name means.
+
+        Raises:
+            UsageError: The name is none, or that of an embedded model that does not exist.
+            ConfigError: The file of one's own weights is missing.
+            CredentialError: It has no provider, and there is none by default that has it.
+        """
+        model, own = self.named(name), self._settings.local_model
+        if not model.is_local:
+            return model
+        known = (*([own.stem] if own else []), *self.machine.embedded_models())
+        is_named = name.startswith("local:") or (self._provider or self._settings.default_provider) is not None
+        if not is_named and name not in known:  # it is one of the engine's only because there is no key
+            hint = f"Embedded models are named {', '.join(f'local:{slug}' for slug in known)}."
+            raise _no_key(self._settings.providers["openrouter"], hint)
         if own is None:
-            known = self.machine.embedded_models()
             if model.slug not in known:
                 raise UsageError(f"there is no embedded model {describe(model.slug)}; known are {', '.join(known)}")
-            return model
-        if not own.is_file():
+        elif not own.is_file():
             source = self._settings.sources.get("local.model", "").removeprefix("environment ")
             raise ConfigError(f"{'local.model' if source in ('', 'file') else source}: there is no file {own}")
-        return model._replace(slug=own.stem)
+        return model
 
 
-def _default_preset(names: _Names, *named: str | None) -> Choices | None:
-    """Return the preset of the provider that the first named model belongs to, else of the default one."""
-    name = _first(*named)
+def _default_preset(asked: Choices, names: Names) -> str | None:
+    """Return the preset of who serves the model that was named, else of the default provider; none beside a panel."""
+    if asked.panel:
+        return None
+    name = _first(asked.model, asked.judge)
     try:
-        provider = names.default_provider() if name is None else names.model(name).provider
+        provider = names.default_provider() if name is None else names.named(name).provider
     except CredentialError:  # the models to be called may all have been named with their provider
         return None
     if provider == "openrouter":
-        return PRESETS["general-high"].choices
+        return "general-high"
     if provider == "local":
-        return PRESETS["local-small" if names.machine.memory_is_short() else "local"].choices
+        return "local-small" if names.machine.memory_is_short() else "local"
     return None
 
 
-def _judge_by_default(asked: Choices, default: Choices | None) -> str | None:
-    """Return who judges when nobody was named: a panel of one's own is not judged by a stranger."""
-    if asked.panel:
-        return asked.panel[0].model
-    return default.judge if default else None
+def _judged(choices: Choices, asked: Choices, plan: Plan, *, web: bool) -> Plan:
+    """Return the plan with all that every run with a judge has, and with what cannot be honoured."""
+    plan = plan._replace(
+        judge_max_completion_tokens=_tokens("judge", plan.judge, asked.max_completion_tokens),
+        reasoning=asked.reasoning,
+        seed=asked.seed,
+        tools=defaults.TOOLS if asked.tools is None or (web and not asked.tools) else asked.tools,
+        max_tool_calls=asked.max_tool_calls or DEFAULT_MAX_TOOL_CALLS,
+        quotes=bool(asked.quotes),
+        second_look=bool(asked.second_look),
+    )
+    return plan._replace(warnings=_warnings(choices, plan, web=web))
 
 
-def _panel(seats: Sequence[Seat], choices: Choices, asked: Choices, names: _Names) -> tuple[Panelist, ...]:
+def _vain(choices: Choices, asked: Choices, preset: Choices, *, web: bool) -> tuple[str, ...]:
+    """Return what was chosen explicitly and has no effect without a panel: of who was named one may have to answer."""
+    answers = asked.model or preset.judge
+    vain = {
+        **dict.fromkeys(_PANELS, True),
+        "panel": answers or asked.judge,
+        "judge": answers,
+        "preset": choices.model and (preset.system, preset.seed, preset.tool_choice) == (None, None, None),
+    }
+    said = [key for key, value in choices._asdict().items() if value is not None and value is not False]
+    named = ", ".join([key for key in said if vain.get(key)] + ["web"] * (web or bool(choices.tools)))
+    return (f"the panel will not meet (tool choice: none), so these have no effect: {named}",) if named else ()
+
+
+def _panel(seats: Sequence[Seat], choices: Choices, asked: Choices, names: Names) -> tuple[Panelist, ...]:
     """Return the panelists: what was chosen explicitly holds for every seat, what is layered where a seat is silent."""
     models = [names.model(seat.model) for seat in seats]
-    labels = _labels(seats, models)
+    labels = label_seats([seat.label for seat in seats], [model.slug for model in models])
+    for label in labels:
+        if labels.count(label) > 1:
+            raise UsageError(f"two panelists are called {describe(label)}: give one of them another label")
     return tuple(
         Panelist(
             label,
@@ -275,37 +370,28 @@ def _panel(seats: Sequence[Seat], choices: Choices, asked: Choices, names: _Name
     )
 
 
-def _labels(seats: Sequence[Seat], models: Sequence[ModelName]) -> list[str]:
-    by_slug = iter(label_panel([model.slug for seat, model in zip(seats, models, strict=True) if seat.label is None]))
-    labels = [next(by_slug) if seat.label is None else seat.label for seat in seats]
-    for label in labels:
-        if labels.count(label) > 1:
-            raise UsageError(f"two panelists are called {describe(label)}: give one of them another label")
-    return labels
-
-
-def _warnings(choices: Choices, has_tools: bool, models: Iterable[ModelName]) -> tuple[str, ...]:
+def _warnings(choices: Choices, plan: Plan, *, web: bool) -> tuple[str, ...]:
     """Return what was asked for explicitly of web tools and cannot be had."""
-    served = any(model.has_server_tools for model in models)
-    warnings = []
-    if choices.tools and not served:
-        warnings.append("web tools are run by OpenRouter only: no model of this run has any")
-    elif choices.max_tool_calls is not None and not (served and has_tools):
-        warnings.append("a limit of tool calls was given, but no model of this run has web tools")
-    return tuple(warnings)
+    served = any(model.has_server_tools for model in (plan.judge, *(panelist.model for panelist in plan.panel)))
+    if (web or choices.tools) and not served:
+        return ("web tools are run by OpenRouter only: no model of this run has any",)
+    if choices.max_tool_calls is not None and not (served and plan.tools):
+        return ("a limit of tool calls was given, but no model of this run has web tools",)
+    return ()
 
 
 def _demand_access(models: Iterable[ModelName], settings: Settings, machine: Machine) -> None:
     for name in sorted({model.provider for model in models}):
         provider = settings.providers[name]
-        if provider.is_local:
-            if not machine.engine_installed():
-                raise ConfigError(
-                    "the embedded engine is not installed", hint="pip install 'fusion-deliberation[local]'"
-                )
-        elif provider.api_key_env and not provider.api_key:
-            where = " (get a key at https://openrouter.ai/keys)" if provider.is_openrouter else ""
-            raise CredentialError(f"no key for {name}: set {provider.api_key_env}{where}")
+        if provider.is_local and not machine.engine_installed():
+            raise ConfigError("the embedded engine is not installed", hint="pip install 'fusion-deliberation[local]'")
+        if provider.api_key_env and not provider.api_key:
+            raise _no_key(provider)
+
+
+def _no_key(provider: Provider, hint: str = "") -> CredentialError:
+    where = " (get a key at https://openrouter.ai/keys)" if provider.is_openrouter else ""
+    return CredentialError(f"no key for {provider.name}: set {provider.api_key_env}{where}", hint=hint)
 
 
 def _tokens(role: str, model: ModelName, limit: int | None) -> int:

@@ -7,17 +7,16 @@ may still change, opens nothing, calls nobody.
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from fusion_cli import defaults, prompts, values
-from fusion_cli.body import ARRAY, OBJECT, TYPED, Body, given, such
+from fusion_cli import prompts, values
+from fusion_cli.body import ARRAY, MOST_NAMED, OBJECT, TYPED, Body, given, such
 from fusion_cli.chat import Message
 from fusion_cli.choices import Choices
 from fusion_cli.conversation import read_messages, transcript
+from fusion_cli.defaults import preset_of_alias
 from fusion_cli.plan import MAX_PANELISTS, Plan, Prompt, ToolChoice
 from fusion_cli.prompts import told_first
 from fusion_cli.terminal import one_line
 from fusion_cli.values import FUSION_TOOL_TYPE, Kind, MisfitError, describe, shown
-
-_ANSWERS_ALONE = "the request does not attach the fusion tool: the outer model answers alone"
 
 
 def _number(least: int, most: int) -> Kind:
@@ -32,13 +31,9 @@ def _fit_slugs(value: object) -> Any:
     return values.PANEL.check(value)
 
 
-def _preset_of_alias(slug: str) -> str | None:
-    return defaults.ALIASES.get(slug.removeprefix("openrouter:").partition(":")[0].lower())
-
-
 def _fit_fallbacks(value: object) -> object:
     for index, slug in enumerate(value if isinstance(value, list) else [value]):
-        if _preset_of_alias(values.fit_model(slug)):
+        if preset_of_alias(values.fit_model(slug)):
             raise MisfitError(describe(slug), inside=f"[{index}]", expects="a model that is no fusion")
     if not isinstance(value, list):
         raise MisfitError(describe(value))
@@ -97,6 +92,9 @@ _FOR_OPENROUTER: Mapping[str, Kind] = {
     "cache_control": OBJECT,
     "prompt_cache_options": OBJECT,
 }
+# Of the routing: who may read the question, and what may be done with the texts that the answer is made of.
+_FOR_EVERY_CALL = ("data_collection", "zdr", "enforce_distillable_text")
+_ASKS_NOTHING = (False, "allow")
 # Named in a warning: nothing here could carry it out.
 _LEFT_OUT = ("logprobs", "top_logprobs", "debug", "max_tool_calls", "stop_server_tools_when")
 # Only the value that changes nothing is taken: an answer is one text.
@@ -123,6 +121,7 @@ _TOOL_PARAMETERS: Mapping[str, tuple[str, Kind]] = {
     "reasoning": ("reasoning", Kind(values.REASONING.expects, _fit_reasoning)),
     "temperature": ("temperature", values.TEMPERATURE),
 }
+_WEB_PLUGINS = ("web", "web-fetch")
 _FORCES = (
     {"type": FUSION_TOOL_TYPE},
     {"type": "function", "function": {"name": "fusion"}},
@@ -140,6 +139,7 @@ class Request(NamedTuple):
         outer_extra: What else goes to the outer model, as it stands.
         answer_max_completion_tokens: The outer model's limit.
         warnings: What is not honoured, a line each.
+        attached: Whether the fusion tool is part of it, be it by an alias.
     """
 
     choices: Choices
@@ -148,29 +148,64 @@ class Request(NamedTuple):
     outer_extra: Mapping[str, Any]
     answer_max_completion_tokens: int | None
     warnings: tuple[str, ...]
+    attached: bool
 
     def under(self, flags: Choices) -> Choices:
-        """Return what is asked for when flags win: a flag that names an alias convenes the panel, too."""
-        answers_alone = _ANSWERS_ALONE in self.warnings
-        if answers_alone and flags.tool_choice is None and flags.model and _preset_of_alias(flags.model):
-            return flags.over(self.choices._replace(tool_choice=None))
-        return flags.over(self.choices)
+        """Return what is asked for when flags win.
 
-    def applied_to(self, plan: Plan) -> Plan:
+        A flag that names an alias convenes the panel, too. One that names another outer model than the body's alias
+        leaves the alias its panel and its judge.
+        """
+        own = self.choices
+        if flags.model and preset_of_alias(flags.model):
+            if not self.attached and flags.tool_choice is None:
+                own = own._replace(tool_choice=None)
+        elif flags.model and own.preset is None:
+            own = own._replace(preset=preset_of_alias(own.model or ""))
+        return flags.over(own)
+
+    def applied_to(self, plan: Plan, flags: Choices | None = None) -> Plan:
         """Return the plan with what only a request can say; it knows who the outer model is, and who convenes."""
-        warnings = [line for line in self.warnings if line != _ANSWERS_ALONE or plan.tool_choice == "none"]
-        extra = self.outer_extra
+        warnings = [*self.warnings]
+        if not self.attached and plan.tool_choice == "none":
+            warnings.append("the request does not attach the fusion tool: the outer model answers alone")
+        extra = {**self.outer_extra}
+        if flags and flags.model is not None and extra.pop("models", None):
+            warnings.append("the request's models are left out: they are fallbacks of another outer model")
         unknown = [] if plan.outer.provider == "openrouter" else [key for key in extra if key in _FOR_OPENROUTER]
         if unknown:
             warnings.append(f"only OpenRouter knows {', '.join(unknown)}: left out for {plan.outer}")
             extra = {key: value for key, value in extra.items() if key not in unknown}
+        inner, untold = self._routing_of_inner_calls(plan)
         limit = self.answer_max_completion_tokens
         return plan._replace(
             conversation=told_first(plan.system, self.conversation),
             outer_extra=extra,
+            inner_extra={"provider": inner} if inner else {},
             answer_max_completion_tokens=plan.answer_max_completion_tokens if limit is None else limit,
-            warnings=(*plan.warnings, *warnings),
+            warnings=(*plan.warnings, *warnings, *untold),
         )
+
+    def _routing_of_inner_calls(self, plan: Plan) -> tuple[Mapping[str, Any], list[str]]:
+        """Return what of the routing holds for panel and judge, too, and what to say of the rest."""
+        routing = given(self.outer_extra.get("provider", {}))
+        if plan.tool_choice == "none":
+            return {}, []
+        models = {plan.judge, *(panelist.model for panelist in plan.panel)}
+        inner = {key: value for key, value in routing.items() if key in _FOR_EVERY_CALL}
+        warnings = []
+        rest = [f"provider.{shown(key)}" for key in routing if key not in inner]
+        if rest and any(model.has_server_tools for model in models):
+            more = f" and {len(rest) - MOST_NAMED} more" if rest[MOST_NAMED:] else ""
+            are = "are" if rest[1:] else "is"
+            named = ", ".join(rest[:MOST_NAMED]) + more
+            warnings.append(f"the request's {named} {are} not given to panel and judge")
+        asked = [f"provider.{key}" for key, value in inner.items() if value not in _ASKS_NOTHING]
+        # What an embedded model reads does not leave this machine.
+        others = sorted(str(model) for model in models if not model.has_server_tools and not model.is_local)
+        if asked and others:
+            warnings.append(f"only OpenRouter knows {', '.join(asked)}: nobody holds {', '.join(others)} to it")
+        return inner, warnings
 
 
 def read_request(text: str, name: str) -> Request:
@@ -187,13 +222,23 @@ def read_request(text: str, name: str) -> Request:
     shape = body.parse(text)
     conversation = read_messages(body, shape.get("messages"))
     extra = _checked(body, shape)
-    choices = _choices(body, shape)
+    choices, attached = _choices(body, shape)
     if "plugins" in extra:
-        extra["plugins"] = [plugin for plugin in extra["plugins"] if plugin["id"] != "fusion"]
+        extra["plugins"] = [plugin for plugin in extra["plugins"] if _is_passed_on(body, plugin)]
     earlier = [("the conversation so far", transcript(conversation[:-1]))] if conversation[1:] else []
     prompt = Prompt(conversation[-1].content.strip(), prompts.material(earlier))
     said = {key: value for key, value in extra.items() if value != []}
-    return Request(choices, prompt, conversation, said, _answer_limit(body, shape), body.warnings)
+    limit = _answer_limit(body, shape)
+    return Request(choices, prompt, conversation, said, limit, body.warnings, attached)
+
+
+def _is_passed_on(body: Body, plugin: Mapping[str, Any]) -> bool:
+    """Tell whether a plugin goes to the outer model, which has no web tools (specification, section 4)."""
+    name = str(plugin["id"])
+    if name in _WEB_PLUGINS and plugin.get("enabled") is not False:
+        body.warn(f"the request's plugin {name} is not given to the outer model")
+        return False
+    return name != "fusion"
 
 
 def _checked(body: Body, shape: Mapping[str, Any]) -> dict[str, Any]:
@@ -208,7 +253,7 @@ def _checked(body: Body, shape: Mapping[str, Any]) -> dict[str, Any]:
             if value is not False:
                 body.warn(f"the request's {key} cannot be honoured here and was left out")
         elif key not in (*_ELSEWHERE, *_ALWAYS):
-            body.warn(f'the request\'s field "{shown(key)}" is not known here and was left out')
+            body.warn_of_unknown(f'the request\'s field "{shown(key)}" is not known here and was left out')
     return extra
 
 
@@ -220,14 +265,15 @@ class _Fusion(NamedTuple):
     by_plugin: bool
 
 
-def _choices(body: Body, shape: Mapping[str, Any]) -> Choices:
+def _choices(body: Body, shape: Mapping[str, Any]) -> tuple[Choices, bool]:
+    """Return what a request asks for, and whether the fusion tool is part of it."""
     model = body.fit(values.MODEL, shape["model"], "model") if "model" in shape else None
     if model is None and shape.get("models"):
         model = shape["models"][0]  # upstream asks the first one first
-    preset = _preset_of_alias(model or "")
+    preset = preset_of_alias(model or "")
     alias = model if model and preset else ""
-    attached = [*_tools(body, shape.get("tools", [])), *_plugins(body, shape.get("plugins", []), alias)]
-    told = [fusion for fusion in attached if fusion.choices != Choices()]
+    fusions = [*_tools(body, shape.get("tools", [])), *_plugins(body, shape.get("plugins", []), alias)]
+    told = [fusion for fusion in fusions if fusion.choices != Choices()]
     for other in told[1:]:
         if other.choices != told[0].choices:
             body.refuse(other.where, f"the same parameters as in {told[0].where}, or none", "other ones")
@@ -237,11 +283,13 @@ def _choices(body: Body, shape: Mapping[str, Any]) -> Choices:
         model = choices.judge
         if choices.panel is None and choices.preset is None:
             choices = choices._replace(preset=preset)
-    return choices._replace(
+    attached = bool(alias or fusions)
+    choices = choices._replace(
         model=model,
-        tool_choice=_tool_choice(body, shape.get("tool_choice"), alias, attached=bool(attached)),
+        tool_choice=_tool_choice(body, shape.get("tool_choice"), alias, attached=attached),
         seed=body.fit(values.SEED, shape["seed"], "seed") if "seed" in shape else None,
     )
+    return choices, attached
 
 
 def _tool_choice(body: Body, value: Any, alias: str, *, attached: bool) -> ToolChoice | None:
@@ -260,7 +308,6 @@ def _tool_choice(body: Body, value: Any, alias: str, *, attached: bool) -> ToolC
         return choice
     if choice == "required":
         body.refuse("tool_choice", "auto or none, as no fusion tool is attached", "required")
-    body.warn(_ANSWERS_ALONE)
     return "none"
 
 
@@ -278,7 +325,7 @@ def _tools(body: Body, value: object) -> Iterator[_Fusion]:
             hint = "The outer model is given the fusion tool alone."
             raise body.error(f"{where}: function tools cannot be run here", hint=hint)
         elif kind.startswith(("openrouter:", "web_search")):  # upstream makes the one of the other
-            body.warn(f"the request's tool {shown(kind)} is not given to the outer model")
+            body.warn_of_unknown(f"the request's tool {shown(kind)} is not given to the outer model")
         else:
             body.refuse(f"{where}.type", FUSION_TOOL_TYPE, describe(kind))
 
@@ -293,7 +340,7 @@ def _plugins(body: Body, plugins: list[dict[str, Any]], alias: str) -> Iterator[
         if body.fit(values.SWITCH, plugin.pop("enabled", True), f"{where}.enabled"):
             yield _Fusion(where, _parameters(body, plugin, _PLUGIN_PARAMETERS, where), by_plugin=True)
         elif alias:
-            body.warn(f"the request's {where}.enabled has no effect: {alias} always convenes the panel")
+            body.warn(f"the request's plugins[].enabled has no effect: {alias} always convenes the panel")
 
 
 def _parameters(body: Body, said: Mapping[str, Any], known: Mapping[str, tuple[str, Kind]], where: str) -> Choices:

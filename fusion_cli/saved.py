@@ -11,15 +11,24 @@ from fusion_cli.chat import ModelName
 from fusion_cli.errors import UsageError
 from fusion_cli.plan import MAX_PANELISTS, Panelist, label_panel
 from fusion_cli.terminal import one_line
-from fusion_cli.values import LABEL, shown
+from fusion_cli.values import LABEL, MisfitError, shown
 
 
 class SavedResponses(NamedTuple):
-    """A panel that has answered: its prompt, its responses, and how many gave none."""
+    """A panel that has answered: its prompt, its responses, how many gave none, and what to say of the file."""
 
     prompt: str
     responses: dict[Panelist, str]
     missing: int
+    warnings: tuple[str, ...] = ()
+
+    def as_known(self) -> dict[str, Any]:
+        """Return them as the object that they could have been read from."""
+        rows = [
+            {"model": panelist.model.slug, "label": panelist.label, "content": text}
+            for panelist, text in self.responses.items()
+        ]
+        return {"prompt": self.prompt, "responses": rows}
 
 
 def read_responses(text: str, name: str, prompt: str | None) -> SavedResponses:
@@ -41,7 +50,9 @@ def read_responses(text: str, name: str, prompt: str | None) -> SavedResponses:
     value = value if isinstance(value, dict) else {}
     result = value.get("result") if isinstance(value.get("result"), dict) else value
     rows = result.get("responses")
-    if not isinstance(rows, list) or not rows or not all(_is_response(row) for row in rows):
+    rows = rows if isinstance(rows, list) and all(map(_is_response, rows)) else []
+    answered = [row for row in rows if _is_text(row.get("content"))]
+    if not answered:
         raise UsageError(f'{name} holds no responses: expected "responses": [{{"model": ..., "content": ...}}, ...]')
     if len(rows) > MAX_PANELISTS:
         raise UsageError(f"{name} holds {len(rows)} responses; a panel has at most {MAX_PANELISTS}")
@@ -49,11 +60,12 @@ def read_responses(text: str, name: str, prompt: str | None) -> SavedResponses:
     if not _is_text(asked):
         raise UsageError(f"{name} does not say what was asked", hint="Say it with --prompt.")
     failed = result.get("failed_models")
-    responses = {
-        Panelist(label, ModelName("", row["model"])): row["content"]
-        for label, row in zip(_labels(rows), rows, strict=True)
-    }
-    return SavedResponses(asked, responses, len(failed) if isinstance(failed, list) else 0)
+    missing = len(rows) - len(answered) + (len(failed) if isinstance(failed, list) else 0)
+    slugs = [one_line(row["model"]) for row in answered]
+    labels, warnings = _labels([row.get("label") for row in answered], slugs, name)
+    seats = [Panelist(label, ModelName("", slug)) for label, slug in zip(labels, slugs, strict=True)]
+    responses = {seat: row["content"] for seat, row in zip(seats, answered, strict=True)}
+    return SavedResponses(asked, responses, missing, warnings)
 
 
 def label_and_file(said: str) -> tuple[str, str]:
@@ -88,15 +100,31 @@ def labelled_responses(texts: Sequence[tuple[str, str]], prompt: str | None) -> 
     return SavedResponses(prompt, {Panelist(label, ModelName("", label)): text for label, text in texts}, 0)
 
 
-def _labels(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Return the labels that the rows have, where each has one of its own; else new ones."""
-    labels = [row.get("label") for row in rows]
-    own = [label for label in labels if isinstance(label, str) and label.strip()]
-    return own if len(set(own)) == len(rows) else label_panel([row["model"] for row in rows])
+def _labels(said: Sequence[Any], slugs: list[str], name: str) -> tuple[list[str], tuple[str, ...]]:
+    """Return a file's labels, where each response has one of its own; else new ones, and what to say of that."""
+    own = [label for label in said if _is_label(label)]
+    if len(set(own)) == len(said):
+        return own, ()
+    labels = label_panel(slugs)
+    if said == labels or not any(said):  # too long as they are, or from before there were any
+        return labels, ()
+    return labels, (f"{name}: labels are missing, unfit or double: the responses are called by their models",)
+
+
+def _is_label(value: Any) -> bool:
+    try:
+        LABEL.check(value)
+    except MisfitError:
+        return False
+    return True
 
 
 def _is_response(row: Any) -> bool:
-    return isinstance(row, dict) and _is_text(row.get("model")) and _is_text(row.get("content"))
+    """Tell whether this is a response, be it one without text."""
+    if not isinstance(row, dict) or not isinstance(row.get("content"), str | None):
+        return False
+    model = row.get("model")
+    return isinstance(model, str) and bool(one_line(model))
 
 
 def _is_text(value: Any) -> bool:

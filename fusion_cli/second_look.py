@@ -7,10 +7,10 @@ endings cut, two characters at a time where a script has no spaces) it takes the
 """
 
 import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from fusion_cli.json_objects import normalized
 from fusion_cli.results import Analysis, Point, SecondLook
 
 _SIMILAR = 0.4
@@ -112,7 +112,7 @@ def _similarity(one: frozenset[str], other: frozenset[str]) -> float:
 
 def _words(text: str) -> frozenset[str]:
     """Return a text's content words; all of its words where none is left, itself where it has none."""
-    runs = _RUN.findall(unicodedata.normalize("NFKC", text).casefold())
+    runs = _RUN.findall(normalized(text).casefold())
     content = [run for run in runs if run not in _COMMON and not _is_short(run)]
     return frozenset(word for run in content or runs for word in _pieces(run)) or frozenset([text.strip()])
 

@@ -75,11 +75,6 @@ class Settings(NamedTuple):
     sources: Mapping[str, str] = MappingProxyType({})
 
     @property
-    def provider_source(self) -> str:
-        """Where `default_provider` came from."""
-        return self.sources.get("provider", "default")
-
-    @property
     def data_dir(self) -> Path:
         """Where what must last is kept."""
         return _user_dir("data")
@@ -96,7 +91,7 @@ class Settings(NamedTuple):
 
     @property
     def runs_dir(self) -> Path:
-        """Where the what panels said in runs that were not delivered are kept."""
+        """Where what the panels of undelivered runs said is kept."""
         return self.data_dir / "runs"
 
 

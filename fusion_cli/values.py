@@ -25,9 +25,18 @@ NAME_PATTERN = r"[A-Za-z0-9_-]{1,64}"
 _VARIABLE = r"[A-Z_][A-Z0-9_]{0,99}"
 _HOST = r"[A-Za-z0-9._-]{1,253}"
 _BRACKETED = r"\[[0-9A-Fa-f:.]+\](?::[0-9]*)?"
+_KEY_STARTS = (
+    "sk-", "sk_", "gsk-", "gsk_", "rk-", "rk_", "xai-", "xai_", "hf_",
+    "gho_", "ghp_", "ghs_", "ghu_", "github_pat_", "glpat-", "AIza",
+)  # fmt: skip
+_SECRET_SHAPE = (
+    rf"(?i)(?<![a-z0-9])(?:{'|'.join(_KEY_STARTS)}|bearer\b).{{4}}"
+    r"|(?=[a-z]*[0-9])(?=[0-9]*[a-z])[a-z0-9]{24,}"  # without separators: a name of words and a year has them
+)
+# Narrower, to refuse by: a word or a provider may begin like a key, but goes on with words, or with a slash.
 _KEY_SHAPE = (
-    r"(?i)(?<![a-z0-9])(?:(?:sk|gsk|rk|xai)[-_]|hf_|gh[opsu]_|github_pat_|glpat-|AIza|bearer\b).{4}"
-    r"|(?=[a-z_-]*[0-9])(?=[0-9_-]*[a-z])[a-z0-9_]{24,}"
+    rf"(?<![^\s:='\"(<])(?:{'|'.join(_KEY_STARTS)}|[Bb]earer\s+)"
+    r"(?=[^/\s]{16,}(?!\S))[^/\s]*?(?=[A-Za-z]*[0-9])[A-Za-z0-9]{10}"
 )
 _NOT_SHOWN = "(not shown: it looks like a secret)"
 
@@ -87,7 +96,7 @@ def shown(text: str, limit: int = 60) -> str:
 
 def may_be_secret(text: str) -> bool:
     """Tell whether a text looks like a key."""
-    return bool(re.search(_KEY_SHAPE, text[:400]))  # no more of it is ever shown, and the search is quadratic
+    return bool(re.search(_SECRET_SHAPE, text[:400]))  # no more of it is ever shown, and the search is quadratic
 
 
 def describe(value: object) -> str:
@@ -131,7 +140,15 @@ def fit_model(value: object) -> str:
     """Return a model's name, `[provider:]slug`, or raise MisfitError."""
     if not isinstance(value, str) or not 0 < len(value) <= 200 or not value.isprintable() or " " in value:
         raise MisfitError(describe(value))
-    return value
+    return _no_key(value)
+
+
+def _no_key(text: str) -> str:
+    """Return a short text, or raise MisfitError where a key was pasted: it would be shown and sent."""
+    # Nearly every name is none of these, and the pattern takes milliseconds to compile.
+    if any(start in text for start in (*_KEY_STARTS, "earer")) and re.search(_KEY_SHAPE, text):
+        raise MisfitError(_NOT_SHOWN)
+    return text
 
 
 def fit_url(value: object) -> str:
@@ -168,16 +185,12 @@ def _fit_panel(value: object) -> tuple[Seat, ...]:
     for label in labels:
         if labels.count(label) > 1:
             raise MisfitError(f"two that are called {describe(label)}", expects="a label of its own for each")
-    for index, seat in enumerate(seats):
-        # A seat without a label is called by its slug.
-        if any(seat.label in (other.model, other.model.partition(":")[2]) for other in seats if other.label is None):
-            found = f"{describe(seat.label)}, another seat's model"
-            raise MisfitError(found, inside=f"[{index}].label", expects="a label of its own")
-    return seats
+    return seats  # what a seat without a label is called depends on the providers that there are
 
 
-def _read_panel(text: str) -> list[str]:
-    return [slug for part in text.split(",") if (slug := part.strip())]
+def split_panel(text: str) -> list[str]:
+    """Return the entries of a comma-separated panel; one that is empty is one that no check takes."""
+    return [entry.strip() for entry in text.split(",")]
 
 
 def _fit_seat(value: object, inside: str) -> Seat:
@@ -218,7 +231,7 @@ def _line(most: int) -> Callable[[object], str]:
             raise MisfitError(describe(value))
         if len(value) > most:
             raise MisfitError(f"{len(value)} characters")
-        return value
+        return _no_key(value)
 
     return check
 
@@ -356,7 +369,7 @@ def _fit_path(value: object) -> str:
 MODEL = Kind("[provider:]slug (no white space, at most 200 characters)", fit_model)
 URL = Kind("the address of a server, like https://host/v1", fit_url)
 _SEAT_EXPECTS = f"{MODEL.expects} or a table with one as model"
-PANEL = Kind(f"an array of 1 to {MAX_PANELISTS}, each {_SEAT_EXPECTS}", _fit_panel, _read_panel)
+PANEL = Kind(f"an array of 1 to {MAX_PANELISTS}, each {_SEAT_EXPECTS}", _fit_panel, split_panel)
 NAME = Kind("a name of letters, digits, - and _", _fit_name)
 LABEL = Kind("a short name in one line", _line(80))
 DESCRIPTION = Kind("text in one line of at most 200 characters", _line(200))

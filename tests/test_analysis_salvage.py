@@ -2,6 +2,7 @@
 
 import json
 import random
+import time
 from typing import Any
 
 import pytest
@@ -161,11 +162,44 @@ def test_a_letter_goes_before_a_label_that_is_one() -> None:
     assert analysis.consensus == ["A is right."]
 
 
-def test_labels_that_read_like_lists_do_not_stall() -> None:
-    """A label with commas in it is a name, and does not make a list ambiguous."""
-    text = json.dumps(EMPTY | {"unique_insights": ["A, " * 5000 + "x", {"model": "A, A", "insight": "i"}]})
-    analysis = read_analysis(text, {"A": "A, A", "B": "A"}).analysis
-    assert [row.model for row in analysis.unique_insights] == ["A, A"]
+@pytest.mark.parametrize(
+    ("mine", "other"),
+    [
+        *(("A, A", "A"), ("and A", "A and"), (" A", "A "), ("A A", "A A A"), ("Response B", "Response A")),
+        *(("Response x", "x"), ("Respondents A", "A, Response A"), ("response a", "Response"), ("[A", "A)")),
+    ],
+)
+def test_labels_that_read_like_lists_or_letters_do_not_stall(mine: str, other: str) -> None:
+    """A label that could be taken apart does not make a list ambiguous, and is known where it stands alone."""
+    pieces = ("A, ", "A and ", "A & ", "A, and ", "and A, ", "Response A, ", "Response A and ", "Response x, ", "A A, ")
+    rows = [f"{piece * times}zzz" for piece in pieces for times in (24, 40, 300)]
+    rows += [f"[{row}" for row in rows] + [f"z ({row})" for row in rows] + [pieces[0] * 5000 + "x"]
+    started = time.process_time()
+    for at in range(0, len(rows), 40):
+        text = json.dumps(EMPTY | {"unique_insights": [{"model": "A", "insight": "i"}, *rows[at : at + 40]]})
+        rows_kept = read_analysis(text, {"A": mine, "B": other}).analysis.unique_insights
+        assert (rows_kept[0].model, rows_kept[0].insight) == (mine, "i")
+    assert time.process_time() - started < 5
+
+
+@pytest.mark.parametrize("shape", ["{}: it forgets", "[{}] it forgets", "it forgets ({})", "**{}** - it forgets"])
+@pytest.mark.parametrize("label", ["Response A", "Respondent A", "A.", "`A`", "[A]"])
+def test_a_letter_goes_before_a_label_that_reads_like_one(label: str, shape: str) -> None:
+    """`Response A` is the judge's letter in a bare string as in an object, or nobody's: never the label's."""
+    rows: list[Any] = [shape.format(label), {"model": label, "insight": "it repeats"}]
+    text = json.dumps(EMPTY | {"unique_insights": rows})
+    analysis = read_analysis(text, {"A": "Response B", "B": label}).analysis
+    assert {row.model for row in analysis.unique_insights} == {"Response B"}
+    if label.startswith("Response "):
+        assert [row.insight for row in analysis.unique_insights] == ["it forgets", "it repeats"]
+
+
+def test_labels_that_differ_in_case_are_two() -> None:
+    """What is spelt exactly like a label is that one, in a bare string as in an object."""
+    rows: list[Any] = ["notes: one", {"model": "notes", "insight": "two"}, "Notes: three"]
+    text = json.dumps(EMPTY | {"unique_insights": rows})
+    analysis = read_analysis(text, {"A": "notes", "B": "Notes"}).analysis
+    assert [row.model for row in analysis.unique_insights] == ["notes", "notes", "Notes"]
 
 
 @pytest.mark.parametrize(("value", "kept"), [(None, []), ("c d", ["c d"]), ({"point": "c d"}, ["c d"]), ([], [])])
@@ -288,14 +322,23 @@ def test_every_attribution_that_is_kept_has_its_quote() -> None:
     ]
 
 
-@pytest.mark.parametrize("filler", [" ", "(", "[", "A, ", "Response A, ", "A and ", "*", "- ", "# ", ") ", "\n"])
+@pytest.mark.parametrize(
+    "filler",
+    [
+        *(" ", "(", "[", "A, ", "Response A, ", "A and ", "*", "- ", "# ", ") ", "\n", "A & ", "A, and "),
+        *("Responses A and ", "A (x) ", "[A] ", "x/y#1, ", "1. ", "_`"),
+    ],
+)
 def test_a_name_or_a_string_of_any_length_is_read(filler: str) -> None:
-    """Thousands of repeated characters where a name, a string or a quote belongs cost no time to speak of."""
+    """Repeated characters where a name, a string or a quote belongs cost no time, be they thousands or 190,000."""
+    started = time.process_time()
+    assert read(unique_insights=[filler * (190_000 // len(json.dumps(filler))) + "x"])
     long = filler * (8000 // len(filler))
     rows: list[Any] = [long, f"{long}x", f"B{long}", f"B: {long}x ({long})", {"model": long, "insight": long + "y"}]
     rows.append({"model": f"A{long}", "insight": "z", "quote": long})
     for key in EMPTY:
         assert read(**{"contradictions": [KEPT], key: [*rows, KEPT]})
+    assert time.process_time() - started < 5
 
 
 LOOSE = json.dumps(

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fusion_cli.chat import Reasoning, ServerTool
+from fusion_cli.chat import Reasoning
 from fusion_cli.choices import Choices, Seat
 from fusion_cli.errors import UsageError
 from fusion_cli.flags import choices_from
@@ -42,7 +42,7 @@ def test_what_no_flag_says_is_left_open() -> None:
         ({"system": "Be brief.\nBe kind."}, Choices(system="Be brief.\nBe kind.")),
         ({"seed": "0"}, Choices(seed=0)),
         ({"seed": str(MOST)}, Choices(seed=MOST)),
-        ({"web": True}, Choices(tools=(ServerTool("openrouter:web_search"), ServerTool("openrouter:web_fetch")))),
+        ({"web": True}, Choices()),  # which tools is for others to say
         ({"web": False}, Choices(tools=())),
         ({"quotes": True, "second_look": False}, Choices(quotes=True, second_look=False)),
         ({"prompt": "q", "file": ("f",), "strict": True, "json": True}, Choices()),

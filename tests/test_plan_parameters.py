@@ -157,6 +157,81 @@ def test_web_tools_that_cannot_be_had(choices: Choices, configured: dict[str, An
     assert planned(choices, settings(**configured)).warnings == warnings
 
 
+@pytest.mark.parametrize(
+    ("choices", "configured", "tools"),
+    [
+        (Choices(), {}, BOTH),
+        (Choices(), {"tools": (SEARCH,)}, (SEARCH,)),
+        (Choices(), {"tools": ()}, BOTH),
+        (Choices(tools=(SEARCH,)), {"tools": ()}, (SEARCH,)),
+        (Choices(tools=()), {"tools": (SEARCH,)}, BOTH),
+    ],
+)
+def test_web_keeps_the_tools_that_were_chosen(choices: Choices, configured: Any, tools: tuple[ServerTool, ...]) -> None:
+    """Who wants web tools gets those of the request or the configuration, and the usual ones where these have none."""
+    assert planned(choices, settings(**configured), web=True).tools == tools
+    assert planned(Choices(panel=LAB), settings(**configured), web=True).warnings == (NO_TOOLS,)
+
+
+IN_VAIN = "the panel will not meet (tool choice: none), so these have no effect: "
+EVERYTHING = Choices(
+    panel=seats("a"),
+    judge="j",
+    model="m",
+    preset="general-fast",
+    max_tool_calls=2,
+    max_completion_tokens=9,
+    temperature=0.0,
+    reasoning=LOW,
+    system="Be brief.",
+    seed=1,
+    quotes=True,
+    second_look=True,
+)
+EVERY_NAME = (
+    "panel, judge, preset, max_tool_calls, max_completion_tokens, temperature, reasoning, quotes, second_look, web"
+)
+
+
+@pytest.mark.parametrize(
+    ("choices", "configured", "named"),
+    [
+        (EVERYTHING, {}, EVERY_NAME.removesuffix(", web")),
+        (Choices(model="m", tools=BOTH), {}, "web"),
+        (Choices(model="m", tools=(), quotes=False, second_look=False), {}, ""),
+        (Choices(model="m", system="Be brief.", seed=0), {"temperature": 1.0, "quotes": True}, ""),
+        # Who answers may follow from whom the panel and the judge would have been.
+        (Choices(panel=seats("a")), {}, ""),
+        (Choices(panel=seats("a"), judge="j"), {}, "panel"),
+        (Choices(panel=seats("a")), {"judge": "j"}, "panel"),
+        (Choices(judge="j"), {"model": "m"}, "judge"),
+        (Choices(preset="general-fast", judge="j"), {}, "judge"),
+        (Choices(preset="general-fast"), {"model": "m"}, ""),
+        (Choices(preset="judged", model="m"), {}, ""),
+        (Choices(preset="pair", model="m"), {}, "preset"),
+    ],
+)
+def test_what_a_panel_that_will_not_meet_makes_vain(choices: Choices, configured: dict[str, Any], named: str) -> None:
+    """One line names what was chosen for panel and judge alone, and nothing that still has an effect."""
+    for asked, loaded in (
+        (choices._replace(tool_choice="none"), settings(**configured)),
+        (choices, settings(**configured, tool_choice="none")),
+    ):
+        if choices.preset == "judged" and asked is choices:  # its own tool choice wins
+            continue
+        assert planned(asked, loaded).warnings == ((f"{IN_VAIN}{named}",) if named else ())
+    assert planned(choices, settings(), outer_is_judge=True).warnings == ()
+
+
+def test_web_is_vain_without_a_panel() -> None:
+    """`--web` is named as well, and once."""
+    plan = planned(EVERYTHING._replace(tool_choice="none"), web=True)
+    assert plan.warnings == (f"{IN_VAIN}{EVERY_NAME}",)
+    assert planned(Choices(panel=LAB, model="lab:m", tool_choice="none"), web=True).warnings == (
+        f"{IN_VAIN}panel, web",
+    )
+
+
 def test_the_judge_alone_has_web_tools_too() -> None:
     """`judge` gives its one model the tools, and says when that has none."""
     assert judged(Choices(tools=(SEARCH,), max_tool_calls=2)).tools == (SEARCH,)

@@ -137,6 +137,10 @@ PAIR = ["lab:x", "lab:y"]
         (Choices(), {"model": "openrouter/fusion", "panel": seats("a")}, (["a"], OPUS, OPUS, "required")),
         (Choices(), {"model": "openrouter/fusion", "preset": "pair"}, (PAIR, "lab:x", "lab:x", "required")),
         (Choices(model="m"), {"model": "openrouter/fusion-flash"}, (HIGH, "m", "m", "auto")),
+        (Choices(tool_choice="none"), {"model": "openrouter/fusion"}, (HIGH, OPUS, OPUS, "none")),
+        (Choices(tool_choice="auto"), {"model": "openrouter/fusion-flash"}, (FAST, SONNET, SONNET, "auto")),
+        (Choices(), {"model": "openrouter/fusion", "tool_choice": "none"}, (HIGH, OPUS, OPUS, "required")),
+        (Choices(preset="convened", tool_choice="none"), {}, (["lab:x"], "lab:j", "lab:j", "none")),
     ],
 )
 def test_who_is_asked(choices: Choices, configured: dict[str, Any], expected: tuple[Any, ...]) -> None:
@@ -157,6 +161,46 @@ def test_without_key_and_engine_there_are_two_ways_out() -> None:
         planned(Choices(), settings(key=False), on=machine(installed=False))
 
 
+NO_KEY = r"^no key for openrouter: set OPENROUTER_API_KEY \(get a key at https://openrouter\.ai/keys\)$"
+
+
+@pytest.mark.parametrize(
+    "choices", [Choices(panel=seats("openai/gpt-5")), Choices(judge="openai/gpt-5"), Choices(model="openai/gpt-5")]
+)
+def test_a_hosted_model_without_a_key_wants_the_key(choices: Choices, tmp_path: Path) -> None:
+    """Where only the missing key makes models embedded ones, it is the key that is missing; no other weights answer."""
+    own = tmp_path / "mine.gguf"
+    own.write_bytes(b"")
+    for loaded in (settings(key=False), settings(key=False, local_model=own)):
+        for plan in (planned, judged):
+            if plan is judged and choices.judge is None:
+                continue
+            with pytest.raises(CredentialError, match=NO_KEY) as raised:
+                plan(choices, loaded)
+            named = f"local:{'mine' if loaded.local_model else SMALL}"
+            assert raised.value.hint.startswith(f"Embedded models are named {named}")
+
+
+def test_an_embedded_model_needs_no_provider_before_it_without_a_key(tmp_path: Path) -> None:
+    """A slug that is an embedded model's, or that of one's own weights, is one without a key."""
+    assert {str(model) for model in planned(Choices(panel=seats(SMALL)), settings(key=False)).models} == {
+        f"local:{SMALL}"
+    }
+    own = tmp_path / "mine.gguf"
+    own.write_bytes(b"")
+    plan = planned(Choices(panel=seats("mine", "local:any")), settings(key=False, local_model=own))
+    assert {str(model) for model in plan.models} == {"local:mine"}
+
+
+@pytest.mark.parametrize("named", ["flag", "config"])
+def test_who_names_the_embedded_provider_is_told_of_its_models(named: str) -> None:
+    """Where local was named, a model that it lacks is a mistake in the name, whether there is a key or not."""
+    choices = Choices(panel=seats("openai/gpt-5"), provider="local" if named == "flag" else None)
+    loaded = settings(key=False)._replace(default_provider="local" if named == "config" else None)
+    with pytest.raises(UsageError, match='there is no embedded model "openai/gpt-5"; known are'):
+        planned(choices, loaded)
+
+
 ALL = "general-high, general-budget, general-fast, local, local-small, pair, writer, judged, convened"
 
 
@@ -171,7 +215,7 @@ ALL = "general-high, general-budget, general-fast, local, local-small, pair, wri
         (Choices(), {"preset": "nope"}, rf"^/c\.toml: preset: expected one of {ALL}.*, found \"nope\""),
         (Choices(panel=seats("local:nope")), {}, "there is no embedded model"),
         (Choices(model="openrouter/fusion", tool_choice="auto"), {}, "choose one"),
-        (Choices(tool_choice="none"), {"model": "openrouter/fusion"}, "choose one"),
+        (Choices(model="openrouter/fusion", tool_choice="none"), {"model": "openrouter/fusion"}, "choose one"),
         (Choices(model="lab:openrouter/fusion", panel=seats("a"), judge="j"), {}, "cannot be another provider's outer"),
         (Choices(preset="recursive"), {}, "cannot be a panelist or the judge"),
         (Choices(), {"preset": "recursive"}, "cannot be a panelist or the judge"),

@@ -1,5 +1,7 @@
 """Promises of `quotes`: what stands in a response holds however it is dressed, what does not stand there does not."""
 
+import time
+
 import pytest
 
 from fusion_cli.analysis import Quoted
@@ -83,6 +85,25 @@ def test_a_short_response_may_be_quoted_whole(quote: str, response: str) -> None
     assert holds(quote, response)
 
 
+@pytest.mark.parametrize(
+    ("quote", "held"),
+    [
+        ("lets readers go on — even whi", True),
+        ("It is impossible to lose da", True),
+        ("It is impossible to lose da...", True),
+        ("write-ahead log ... cannot write from two ho", True),
+        ("cannot write fr", False),
+        ("ossible to lose data that w", False),
+        ("SQLite's wri ... cannot write from two hosts", False),
+        ("It is impossible to lose db", False),
+        ("Of this you can", False),
+    ],
+)
+def test_a_longer_quote_may_be_cut_in_its_last_word(quote: str, held: bool) -> None:
+    """The judge's token limit cuts where it likes: five words suffice, if it does not cut off a negation."""
+    assert holds(quote, f"{RESPONSE}\nOf this you cannot be sure.") is held
+
+
 def test_each_quote_is_looked_for_in_its_panelists_response() -> None:
     """Another panelist's words do not hold, nor do those of one who is not there; the order is kept."""
     quoted = [Quoted(f"partial_coverage[{at}]", model, "readers go on") for at, model in enumerate("bac")]
@@ -99,10 +120,12 @@ def test_nothing_quoted_is_nothing_checked() -> None:
     assert check_quotes([], {"a": "x"}) == []
 
 
-@pytest.mark.parametrize("piece", ["a", "ab ", " ", "[a](", "\n- ", "..."])
+@pytest.mark.parametrize("piece", ["a", "ab ", " ", "[a](", "\n- ", "...", "\u0301\u0327"])
 def test_400_quotes_from_two_megabytes_are_checked(piece: str) -> None:
     """A response of 2 MB is read once, and a quote that almost stands everywhere does not stall."""
+    started = time.process_time()
     response = piece * (2_000_000 // len(piece))
     quotes = [Quoted("w", "a", piece * 40 + f"x{at}") for at in range(399)]
     checked = check_quotes([*quotes, Quoted("w", "a", "the end is here")], {"a": f"{response}. The end is here"})
     assert [row.held for row in checked] == [False] * 399 + [True]
+    assert time.process_time() - started < 20

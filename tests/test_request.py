@@ -33,7 +33,8 @@ def plan(provider: str = "openrouter", **more: Any) -> Plan:
 def test_least_request() -> None:
     """A question with the tool attached asks for nothing else, and warns of nothing."""
     request = read()
-    assert request == Request(Choices(), Prompt("SQLite?"), (Message("user", "SQLite?"),), {}, None, ())
+    said = (Message("user", "SQLite?"),)
+    assert request == Request(Choices(), Prompt("SQLite?"), said, {}, None, (), attached=True)
 
 
 @pytest.mark.parametrize("model", ["openrouter/fusion", "openrouter/fusion-flash", "openrouter:openrouter/fusion"])
@@ -42,6 +43,21 @@ def test_alias_convenes_the_panel(model: str) -> None:
     request = read(model=model, tools=None)
     assert request.choices == Choices(model=model, tool_choice="required")
     assert request.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("flags", "chosen"),
+    [
+        (Choices(), Choices(model="openrouter/fusion-flash", tool_choice="required")),
+        (Choices(model="m"), Choices(model="m", preset="general-fast", tool_choice="required")),
+        (Choices(model="m", preset="mine"), Choices(model="m", preset="mine", tool_choice="required")),
+        (Choices(model="openrouter/fusion"), Choices(model="openrouter/fusion", tool_choice="required")),
+        (Choices(model="m", tool_choice="none"), Choices(model="m", preset="general-fast", tool_choice="none")),
+    ],
+)
+def test_flag_over_the_alias(flags: Choices, chosen: Choices) -> None:
+    """A flag that names another outer model leaves the alias its panel and its judge, and the panel meets."""
+    assert read(model="openrouter/fusion-flash", tools=None).under(flags) == chosen
 
 
 @pytest.mark.parametrize("choice", ["auto", "none"])
@@ -120,14 +136,14 @@ def test_disabled_plugin_attaches_nothing() -> None:
     """What stands in a disabled plugin does nothing."""
     request = read(tools=None, plugins=[{"id": "fusion", "enabled": False, "max_tool_calls": "many"}])
     assert request.choices == Choices(tool_choice="none")
-    assert request.warnings == (ALONE,)
+    assert request.applied_to(plan(tool_choice="none")).warnings == (ALONE,)
 
 
 def test_disabled_plugin_beside_the_alias() -> None:
     """An alias cannot be disabled, which is said."""
     request = read(model="openrouter/fusion", tools=None, plugins=[{"id": "fusion", "enabled": False}])
     assert request.choices.tool_choice == "required"
-    assert "plugins[0].enabled has no effect" in request.warnings[0]
+    assert "plugins[].enabled has no effect" in request.warnings[0]
 
 
 @pytest.mark.parametrize("plugin", [{"id": "fusion"}, {"id": "fusion", "model": "j/k"}])
@@ -270,9 +286,20 @@ def test_another_server_is_not_told_what_only_openrouter_knows() -> None:
 
 def test_plugins_that_are_not_ours_pass() -> None:
     """The fusion plugin stays here, the others go on."""
-    request = read(tools=None, plugins=[{"id": "fusion"}, {"id": "web", "max_results": 2}])
-    assert request.outer_extra == {"plugins": [{"id": "web", "max_results": 2}]}
-    assert request.choices == Choices()
+    off = {"id": "web", "enabled": False}
+    request = read(tools=None, plugins=[{"id": "fusion"}, {"id": "file-parser", "pdf": {}}, off])
+    assert request.outer_extra == {"plugins": [{"id": "file-parser", "pdf": {}}, off]}
+    assert (request.choices, request.warnings) == (Choices(), ())
+
+
+@pytest.mark.parametrize("name", ["web", "web-fetch"])
+def test_web_plugins_are_left_out(name: str) -> None:
+    """The answer is written without web tools, as upstream's is: a plugin that brings them is named and left out."""
+    plugins: list[dict[str, Any]] = [{"id": name, "max_results": 2}, {"id": "response-healing"}, {"id": name}]
+    request = read(plugins=plugins)
+    assert request.outer_extra == {"plugins": [{"id": "response-healing"}]}
+    assert request.warnings == (f"the request's plugin {name} is not given to the outer model",)
+    assert read(plugins=plugins[:1]).outer_extra == {}
 
 
 def test_first_of_the_fallbacks_is_the_model() -> None:
@@ -334,6 +361,20 @@ def test_what_every_run_does_needs_no_word() -> None:
 def test_what_cannot_be_honoured_is_named(body: dict[str, Any], said: str) -> None:
     """Nothing is dropped in silence: one line names it."""
     assert read(**body).warnings == (said,)
+
+
+def test_warnings_are_few() -> None:
+    """Of what is unknown twenty are named and the others counted; what changes the run is told in any case."""
+    junk = {f"x{number}": 1 for number in range(300)}
+    message = {"role": "user", "content": "SQLite?", **junk}
+    tools = [{"type": f"openrouter:x{number}"} for number in range(300)]
+    body = {"model": "openrouter/fusion", "messages": [message], "tools": tools, "tool_choice": "none", "debug": {}}
+    overlooked, overruled, *named, rest = read(**junk, **body).warnings
+    assert overlooked == "the request's debug cannot be honoured here and was left out"
+    assert overruled.startswith("the request's tool_choice none has no effect")
+    assert len(named) == 20
+    assert rest == "and 880 more of the request's fields and tools were left out"
+    assert len(read(**dict.fromkeys(list(junk)[:20], 1)).warnings) == 20
 
 
 def test_every_field_of_the_sdk_is_known() -> None:

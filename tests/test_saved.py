@@ -13,10 +13,14 @@ from fusion_cli.saved import SavedResponses, label_and_file, labelled_responses,
 ROWS = [{"model": "x/a", "content": "now"}, {"model": "x/a", "content": "later"}]
 
 
+def read(*rows: dict[str, Any]) -> SavedResponses:
+    """Return what is read of a file with these rows."""
+    return read_responses(json.dumps({"prompt": "q", "responses": rows}), "f", None)
+
+
 def labels(*rows: dict[str, Any]) -> list[str]:
     """Return what the panelists of these rows are called."""
-    saved = read_responses(json.dumps({"prompt": "q", "responses": rows}), "f", None)
-    return [panelist.label for panelist in saved.responses]
+    return [panelist.label for panelist in read(*rows).responses]
 
 
 def test_file_of_an_older_version() -> None:
@@ -31,10 +35,63 @@ def test_labels_come_back() -> None:
     assert labels({**ROWS[0], "label": "pragmatist"}, {**ROWS[1], "label": "sceptic"}) == ["pragmatist", "sceptic"]
 
 
-@pytest.mark.parametrize("second", [{}, {"label": "ann"}, {"label": 7}, {"label": ["ann"]}, {"label": " "}])
+@pytest.mark.parametrize(
+    "second",
+    [
+        {},
+        *(
+            {"label": unfit}
+            for unfit in ("ann", 7, ["ann"], " ", " bob", "z\x1b]0;x\nfusion: fake", "x" * 100_000, "\x9b")
+        ),
+    ],
+)
 def test_labels_that_do_not_tell_apart(second: dict[str, Any]) -> None:
-    """Labels that are missing, double or no text are not used at all."""
-    assert labels({**ROWS[0], "label": "ann"}, {**ROWS[1], **second}) == ["x/a#1", "x/a#2"]
+    """Where a label is missing, unfit or double, none is used, and one line says so."""
+    saved = read({**ROWS[0], "label": "ann"}, {**ROWS[1], **second})
+    assert [seat.label for seat in saved.responses] == ["x/a#1", "x/a#2"]
+    assert saved.warnings == ("f: labels are missing, unfit or double: the responses are called by their models",)
+
+
+def test_labels_that_are_slugs_are_no_loss() -> None:
+    """A slug that is too long for a label is called as it was, and nothing is said."""
+    slug = "x/" + "a" * 100
+    saved = read(*({"model": slug, "content": "x", "label": f"{slug}#{number}"} for number in (1, 2)))
+    assert [seat.label for seat in saved.responses] == [f"{slug}#1", f"{slug}#2"]
+    assert saved.warnings == ()
+
+
+def test_models_are_one_clean_line() -> None:
+    """What a file calls a model cannot forge a line either."""
+    [seat] = read({"model": "z\x1b]0;x\x07\nfusion: fake" + "x" * 999, "content": "x"}).responses
+    assert seat.label == seat.model.slug
+    assert seat.label.startswith("z fusion: fakexxx")
+    assert (seat.label.isprintable(), len(seat.label)) == (True, 200)
+
+
+@pytest.mark.parametrize("blank", ["", " \n", None])
+def test_blank_responses_are_missing(blank: str | None) -> None:
+    """A response without text is none; the others are judged."""
+    rows = [{**ROWS[0], "label": "ann"}, {**ROWS[1], "label": "bob", "content": blank}]
+    shape = {"prompt": "q", "responses": rows, "failed_models": [{"model": "x/b", "error": "no"}]}
+    saved = read_responses(json.dumps(shape), "f", None)
+    assert [(seat.label, text) for seat, text in saved.responses.items()] == [("ann", "now")]
+    assert (saved.missing, saved.warnings) == (2, ())
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [{**ROWS[0], "content": " "}],
+        [ROWS[0], "x"],
+        [ROWS[0], {"content": "x"}],
+        [ROWS[0], {"model": "\x1b[31m", "content": "x"}],
+        [ROWS[0], {"model": "x/a", "content": 7}],
+    ],
+)
+def test_no_panel_in_it(rows: list[Any]) -> None:
+    """Without any text, or with what is no response, a file is refused."""
+    with pytest.raises(UsageError, match=r"^f holds no responses"):
+        read_responses(json.dumps({"prompt": "q", "responses": rows}), "f", None)
 
 
 @pytest.mark.parametrize("wrap", [lambda shape: shape, lambda shape: {"prompt": "q", "result": shape}])

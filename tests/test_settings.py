@@ -95,7 +95,7 @@ def test_everything_in_the_file_arrives(tmp_path: Path) -> None:
         '[local]\nmodel = "~/own.gguf"\n' + LAB + 'api_key_env = "LAB_KEY"\n'
     )
     loaded = configured(tmp_path, "\ufeff" + text.replace("\n", "\r\n"), {"LAB_KEY": f" {CANARY}\r\n"})
-    assert (loaded.default_provider, loaded.provider_source) == ("lab", "file")
+    assert (loaded.default_provider, loaded.sources["provider"]) == ("lab", "file")
     assert loaded.configured == Choices(
         panel=(Seat("a/b:free"), Seat("~c/d", temperature=0.5, label="d")),
         judge="lab:j",

@@ -165,9 +165,37 @@ def test_a_secret_in_a_preset_is_never_quoted(tmp_path: Path, text: str) -> None
     assert refusal(tmp_path, text)
 
 
-def test_a_preset_of_any_name_may_be_configured(tmp_path: Path) -> None:
-    """Whether the preset in effect exists is the plan's question: a run that names another one is not stopped."""
-    assert configured(tmp_path, 'preset = "gone"').configured.preset == "gone"
+@pytest.mark.parametrize("name", ["general-fast", "mine"])
+def test_a_preset_that_exists_may_be_configured(tmp_path: Path, name: str) -> None:
+    """Built in or the user's own, wherever in the file its table stands."""
+    assert configured(tmp_path, f'preset = "{name}"\n[presets.mine]\npanel = ["a"]').configured.preset == name
+
+
+@pytest.mark.parametrize(("name", "found"), [("gone", '"gone"'), (CANARY, "(not shown: it looks like a secret)")])
+def test_a_preset_that_does_not_exist_names_those_that_do(tmp_path: Path, name: str, found: str) -> None:
+    """It is refused when the file is read, not by the first question."""
+    said = str(refusal(tmp_path, f'preset = "{name}"\n[presets.mine]\npanel = ["a"]'))
+    known = "general-high, general-budget, general-fast, local, local-small, mine"
+    assert said == f"{tmp_path / 'c.toml'}: preset: expected one of {known}; found {found}"
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("deep_research_panel_2026_v2", "deep_research_panel_2026_v2"),
+        ("m" * 64, "m" * 64),
+        (CANARY, "NAME"),
+        ("a1" * 20, "NAME"),
+    ],
+)
+def test_a_hint_can_be_used(tmp_path: Path, name: str, told: str) -> None:
+    """The commands of a hint name the preset whole; one that may be a secret is called NAME, suggestions included."""
+    error = refusal(tmp_path, f'[presets.{name}]\njudge = "a"')
+    assert str(error).endswith(f"presets.{told}.panel: expected {values.PANEL.expects}, found nothing")
+    assert f" fusion config set presets.{told}.panel a,b,c " in error.hint
+    assert error.hint.endswith(f" fusion config unset presets.{told})")
+    unknown = str(refusal(tmp_path, f'[presets.{name}]\njugde = "a"'))
+    assert unknown.endswith(f": unknown key, did you mean presets.{told}.judge?")
 
 
 def test_the_hint_for_a_key_of_a_preset_lists_those(tmp_path: Path) -> None:

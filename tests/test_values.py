@@ -9,6 +9,7 @@ from fusion_cli import values
 from fusion_cli.chat import Reasoning, ServerTool
 from fusion_cli.choices import Seat
 from fusion_cli.errors import UsageError
+from fusion_cli.presets import PRESETS
 from fusion_cli.values import Kind
 
 CANARY = "sk-or-v1-canary0123456789"
@@ -71,6 +72,11 @@ def refusal(kind: Kind, value: object) -> str:
                 {"model": "a", "max_completion_tokens": 5, "label": "L"},
             ],
             (Seat("a", "s\n", 0.0, "l", Reasoning("low")), Seat("a", label="L", max_completion_tokens=5)),
+        ),
+        (
+            values.PANEL,
+            ["x/y:free", "lab:m1", {"model": "b", "label": "free"}, {"model": "b", "label": "m1"}],
+            (Seat("x/y:free"), Seat("lab:m1"), Seat("b", label="free"), Seat("b", label="m1")),
         ),
         (values.TOOLS, [], ()),
         (values.TOOLS, [{"type": SEARCH}], (ServerTool(SEARCH, {}),)),
@@ -162,11 +168,6 @@ def test_what_fits_is_made_into_what_the_program_wants(kind: Kind, value: object
             [{"model": "a", "label": "x"}, {"model": "b", "label": "x"}],
             'here: expected a label of its own for each, found two that are called "x"',
         ),
-        (
-            values.PANEL,
-            ["lab:a", {"model": "b", "label": "a"}],
-            'here[1].label: expected a label of its own, found "a", another seat\'s model',
-        ),
         (values.TOOLS, {}, "here: expected an array of at most 8 server tools, found a table"),
         (values.TOOLS, [{"type": SEARCH}] * 9, "here: expected an array of at most 8 server tools, found 9 of them"),
         (values.TOOLS, [SEARCH], f'here[0]: expected a table of type and parameters, found "{SEARCH}"'),
@@ -212,7 +213,7 @@ def test_a_tools_parameters_are_what_json_can_hold(parameters: dict[Any, Any], s
         (values.TEMPERATURE, "1e0", 1.0),
         (values.TEMPERATURE, " .5 ", 0.5),
         (values.TEMPERATURE, "-0", 0.0),
-        (values.PANEL, "a, b:c ,", (Seat("a"), Seat("b:c"))),
+        (values.PANEL, "a, b:c", (Seat("a"), Seat("b:c"))),
         (values.MODEL, "a/b", "a/b"),
         (values.TEXT, "5", "5"),
         (values.NAME, "5", "5"),
@@ -246,12 +247,17 @@ def test_a_flags_text_is_read_as_people_write_it(kind: Kind, text: str, made: ob
         (values.TEMPERATURE, "1_0", '"1_0"'),
         (values.TEMPERATURE, "\u0661", '"\u0661"'),
         (values.TEMPERATURE, "warm", '"warm"'),
-        (values.PANEL, " ,", "0 of them"),
     ],
 )
 def test_a_flags_text_that_is_no_such_value_is_told_so(kind: Kind, text: str, found: str) -> None:
     """Text that does not fit is refused in the same words as a value of the file, and no number is too long to read."""
     assert refusal(kind, kind.read(text)) == f"here: expected {kind.expects}, found {found}"
+
+
+@pytest.mark.parametrize(("text", "place"), [("", 0), (" ,", 0), ("a,,b", 1), ("a,", 1)])
+def test_an_empty_entry_of_a_panel_is_refused(text: str, place: int) -> None:
+    """A slip of the comma is told, not passed over: a panel of another size than was meant would meet."""
+    assert refusal(values.PANEL, values.PANEL.read(text)) == f'here[{place}]: expected {A_SEAT}, found ""'
 
 
 @pytest.mark.parametrize(
@@ -271,3 +277,86 @@ def test_a_flags_text_that_is_no_such_value_is_told_so(kind: Kind, text: str, fo
 def test_what_was_found_is_described_in_one_clean_line(value: object, said: str) -> None:
     """A description is short and printable, whatever was found."""
     assert values.describe(value) == said
+
+
+KEYS = (
+    CANARY,
+    f"sk-or-v1-{'0123456789abcdef' * 4}",
+    "sk-proj-aB3_dE5-fG7hI9jK1lM2nO3p",
+    "sk-ant-api03-AAAAAAAAAA1-bbbbbbb",
+    "sk_live_4eC39HqLyjWDarjtT1zdp7dc",
+    "gsk_0123456789abcdefghijABCD",
+    "ghp_0123456789abcdefghijABCDEFGHIJ012345",
+    "github_pat_11AAAAAAA0abcdefghij_0123456789",
+    "AIzaSyD-9tSrke72PouQMnMX-a7eZSW0jkFMBWY",
+    "xai-0123456789abcdefghij",
+)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_key_is_no_name(key: str) -> None:
+    """What begins like a key is neither a model nor a label nor a description, and is not repeated."""
+    refusals = [refusal(values.MODEL, name) for name in (key, f"lab:{key}", f"openrouter:{key}:free", f"Bearer {key}")]
+    refusals += [refusal(values.PANEL, ["a", seat]) for seat in (key, {"model": "a", "label": f"of {key}"})]
+    for kind in (values.LABEL, values.DESCRIPTION):
+        refusals += [refusal(kind, text) for text in (key, f"key: {key}", f"KEY={key} x", f"bearer {key[3:]}")]
+    assert [said for said in refusals if not said.endswith(f", found {NOT_SHOWN}")] == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "openai/gpt-5",
+        "openai/gpt-4o-2024-11-20",
+        "deepseek/deepseek-v3.2",
+        "skt/ax-4",
+        "sky-t1",
+        "NovaSky-AI/Sky-T1-32B-Preview",
+        "sk-hynix/x",
+        "sk-hynix/large-language-model-20250101",
+        "sk-vision-large-2.5-instruct",
+        "lab:sk-hynix-research-2026-large",
+        "rk-llm-qwen2.5-1.5b-instruct",
+        "org/sk-abcdefghijkl0123456789",
+        "desk-0123456789abcdefghij",
+        "aizawa-0123456789abcdefghij",
+    ],
+)
+def test_a_name_that_begins_alike_is_no_key(name: str) -> None:
+    """The names of real models pass, as they are shorter, have a slash, or are words and versions."""
+    assert values.fit_model(name) == name
+    assert values.LABEL.fit(name, "here") == name
+
+
+@pytest.mark.parametrize("text", ["a bearer of bad news", "bearer of internationalization", "ask-me anything", "sk-1"])
+def test_words_are_no_key(text: str) -> None:
+    """A description is text, and the word bearer is one."""
+    assert values.DESCRIPTION.fit(text, "here") == text
+
+
+def test_the_built_in_models_are_no_keys() -> None:
+    """Whatever a preset that comes with the tool names can be said in a file, too."""
+    for preset in PRESETS.values():
+        names = [seat.model for seat in preset.choices.panel or ()] + [preset.choices.judge]
+        assert [values.fit_model(name) for name in names] == names
+
+
+@pytest.mark.parametrize(
+    ("text", "is_secret"),
+    [
+        *[(key, True) for key in KEYS],
+        ("a" * 20 + "0123", True),
+        ("0123456789abcdef" * 2, True),
+        ("Zm9vYmFyYmF6cXV4MTIzNDU2", True),
+        ("deep_research_panel_2026_v2", False),
+        ("presets.deep_research_panel_2026_v2.judge", False),
+        ("my-research-panel-of-2026-for-reviews", False),
+        ("panel_2026_" * 5, False),
+        ("internationalization_of_everything", False),
+        ("max_completion_tokens", False),
+        ("20260101000000000000000000", False),
+    ],
+)
+def test_what_looks_like_a_secret(text: str, is_secret: bool) -> None:
+    """A key and a long run of letters and digits do, words and years joined to a name do not."""
+    assert values.may_be_secret(text) is is_secret

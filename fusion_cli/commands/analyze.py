@@ -50,7 +50,7 @@ def analyze(
     with delivery.told_as_json(analysis_run_without_calls, terminal, wanted=json):
         choices = choices_from(ctx.params)
         asked = read_prompt(prompt, file or [], terminal)
-        plan = make_plan(choices, context.settings, asked, context.machine, outer_is_judge=True)
+        plan = make_plan(choices, context.settings, asked, context.machine, outer_is_judge=True, web=bool(web))
         delivery.announce(plan, terminal, answers=False)
         strict = context.settings.strict if strict is None else strict
         deliver = partial(delivery.deliver_analysis, terminal=terminal, as_json=json, strict=strict)

@@ -72,28 +72,31 @@ def ask(
     with delivery.told_as_json(ask_run_without_calls, terminal, wanted=json):
         choices = choices_from(ctx.params)
         if request is not None:
-            plan = plan_of_request(request, choices, context, alone=prompt is None and not file)
+            if prompt is not None or file:
+                raise UsageError("--request has its question in it: give neither PROMPT nor --file with it")
+            plan = plan_of_request(request, choices, context, web=bool(web))
         else:
-            plan = make_plan(choices, context.settings, read_prompt(prompt, file or [], terminal), context.machine)
+            asked = read_prompt(prompt, file or [], terminal)
+            plan = make_plan(choices, context.settings, asked, context.machine, web=bool(web))
         delivery.announce(plan, terminal, answers=True)
         context.carry_out(pipeline.ask, plan, deliver, show_answer=terminal.stdout_is_tty and not json)
 
 
-def plan_of_request(name: str, choices: Choices, context: Context, *, alone: bool) -> Plan:
+def plan_of_request(name: str, flags: Choices, context: Context, *, web: bool) -> Plan:
     """Return the plan of an upstream request in a file, which is the whole question; flags win over it.
 
     Raises:
-        UsageError: There is another question beside it, or it cannot be read or planned.
+        UsageError: It cannot be read or planned.
     """
-    from fusion_cli.inputs import read_text
+    from fusion_cli.inputs import note_unread_stdin, read_text
     from fusion_cli.planning import make_plan
     from fusion_cli.request import read_request
 
-    if not alone:
-        raise UsageError("--request has its question in it: give neither PROMPT nor --file with it")
-    request = read_request(read_text(name), name)
-    plan = make_plan(request.under(choices), context.settings, request.prompt, context.machine)
-    return request.applied_to(plan)
+    request = read_request(read_text(name, context.terminal, said="--request"), name)
+    if name != "-":
+        note_unread_stdin(context.terminal, "--request FILE")
+    plan = make_plan(request.under(flags), context.settings, request.prompt, context.machine, web=web)
+    return request.applied_to(plan, flags)
 
 
 def whether_the_panel_met(run: AskRun, plan: Plan) -> str:

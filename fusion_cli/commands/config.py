@@ -28,16 +28,23 @@ def config() -> None:
 def path_command(ctx: typer.Context) -> None:
     """Print where the config file is, or would be."""
     from fusion_cli import settings
+    from fusion_cli.context import Context
 
-    typer.echo(os.fsencode(settings.config_path(_flag(ctx))))
+    path, terminal = settings.config_path(_flag(ctx)), Context(_flag(ctx)).terminal
+    if terminal.stdout_is_tty:
+        terminal.write_line(str(path))
+    else:
+        typer.echo(os.fsencode(path))  # as the bytes that open it
 
 
 @app.command("show", cls=Command)
 def show_command(ctx: typer.Context, as_json: AsJson = False) -> None:
     """Print each value and its source; of keys only whether one is set."""
     from fusion_cli import listing, settings
+    from fusion_cli.context import Context
 
-    loaded = settings.load(_flag(ctx))
+    context = Context(_flag(ctx))
+    loaded, terminal = context.settings, context.terminal
     entries = settings.entries(loaded)
     paths = {
         "config": str(loaded.config_path),
@@ -45,32 +52,31 @@ def show_command(ctx: typer.Context, as_json: AsJson = False) -> None:
         "cache": str(loaded.cache_dir),
     }
     if as_json:
-        import json
-
         values = {entry.key: {"value": entry.value, "source": entry.source} for entry in entries}
-        told = {"paths": paths, "config_source": loaded.config_source, "values": values}
-        typer.echo(json.dumps(told, indent=2))
+        terminal.write_json({"paths": paths, "config_source": loaded.config_source, "values": values})
         return
     missing = "" if loaded.config_path.exists() else ", no such file yet"
-    typer.echo(f"# config file: {printable(paths['config'])} ({loaded.config_source}{missing})")
-    typer.echo(f"# data folder: {printable(paths['data'])}")
-    typer.echo(f"# cache folder: {printable(paths['cache'])}")
+    terminal.write_line(f"# config file: {printable(paths['config'])} ({loaded.config_source}{missing})")
+    terminal.write_line(f"# data folder: {printable(paths['data'])}")
+    terminal.write_line(f"# cache folder: {printable(paths['cache'])}")
     width = max(len(entry.key) for entry in entries)
     for entry in entries:
         value = listing.cut(entry.value, 60) if entry.key.endswith("system") and entry.value else entry.value
         said = "not set" if value is None else f"{listing.brief(value)} ({entry.source})"
-        typer.echo(f"{entry.key:{width}}  {said}")
+        terminal.write_line(f"{entry.key:{width}}  {said}")
 
 
 @app.command("get", cls=Command)
 def get_command(ctx: typer.Context, key: KeyArgument) -> None:
     """Print the value in effect; status 1 when there is none."""
     from fusion_cli import config_file, settings
+    from fusion_cli.context import Context
 
     config_file.find_key(key)
-    for entry in settings.entries(settings.load(_flag(ctx))):
+    context = Context(_flag(ctx))
+    for entry in settings.entries(context.settings):
         if entry.key == key and entry.value is not None:
-            typer.echo(_plain(entry.value))
+            context.terminal.write_line(_plain(entry.value))
             return
     raise FusionError(f"{shown(key)} is not set")
 
@@ -117,8 +123,7 @@ def presets_command(ctx: typer.Context, as_json: AsJson = False) -> None:
     from fusion_cli.context import Context
 
     context = Context(_flag(ctx))
-    machine = context.machine
-    listed = listing.list_presets(context.settings, machine.engine_installed, machine.memory_is_short)
+    listed = listing.list_presets(context.settings, context.machine)
     if as_json:
         context.terminal.write_json({"presets": [listing.as_json(each) for each in listed]})
         return

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fusion_cli.saved import SavedResponses
+    from fusion_cli.terminal import Terminal
 
 Source = Annotated[
     str | None,
@@ -62,7 +63,8 @@ def judge(
 ) -> None:
     """Have a judge compare responses that exist.
 
-    The panel is not asked again: one call, and a second one with --second-look.
+    The panel is not asked again: one call, and a second one with --second-look; a reply that cannot be used is asked
+    for once more.
 
     Example: fusion judge analysis.json -j openai/gpt-5
 
@@ -81,21 +83,23 @@ def judge(
     terminal = context.terminal
     with delivery.told_as_json(analysis_run_without_calls, terminal, wanted=json):
         choices = choices_from(ctx.params)
-        saved = _responses(source, response or (), prompt, prompt_file)
-        plan = make_judge_plan(choices, context.settings, Prompt(saved.prompt), list(saved.responses), context.machine)
+        saved = _responses(source, response or (), prompt, prompt_file, terminal)
+        asked, panel = Prompt(saved.prompt), list(saved.responses)
+        plan = make_judge_plan(choices, context.settings, asked, panel, context.machine, web=bool(web))
+        plan = plan._replace(warnings=(*saved.warnings, *plan.warnings))
         delivery.announce(plan, terminal, answers=False)
         story = partial(pipeline.judge_responses, responses=saved.responses, missing=saved.missing)
         strict = context.settings.strict if strict is None else strict
         deliver = partial(delivery.deliver_analysis, terminal=terminal, as_json=json, strict=strict)
-        context.carry_out(story, plan, deliver)
+        context.carry_out(story, plan, deliver, known=saved.as_known())
 
 
 def _responses(
-    source: str | None, response: Sequence[str], prompt: str | None, prompt_file: str | None
+    source: str | None, response: Sequence[str], prompt: str | None, prompt_file: str | None, terminal: Terminal
 ) -> SavedResponses:
     """Return what is to be judged, once it is clear which of the two ways to say it was taken."""
     from fusion_cli.errors import UsageError
-    from fusion_cli.inputs import read_text, read_what_was_asked
+    from fusion_cli.inputs import MAX_RESPONSE_BYTES, MAX_SAVED_BYTES, read_text, read_what_was_asked
     from fusion_cli.saved import label_and_file, labelled_responses, read_responses
 
     if source is not None and response:
@@ -105,7 +109,8 @@ def _responses(
     named = [label_and_file(said) for said in response]
     if [source, prompt_file, *(file for _, file in named)].count("-") > 1:
         raise UsageError("standard input can be read once: '-' stands twice")
-    asked = read_what_was_asked(prompt, prompt_file)
+    asked = read_what_was_asked(prompt, prompt_file, terminal)
     if source is not None:
-        return read_responses(read_text(source), source, asked)
-    return labelled_responses([(label, read_text(file)) for label, file in named], asked)
+        return read_responses(read_text(source, terminal, said="FILE", limit=MAX_SAVED_BYTES), source, asked)
+    texts = [(label, read_text(file, terminal, said="--response", limit=MAX_RESPONSE_BYTES)) for label, file in named]
+    return labelled_responses(texts, asked)

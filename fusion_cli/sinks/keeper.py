@@ -56,8 +56,10 @@ class Keeper:
 
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self._folder / f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.urandom(3).hex()}.json"
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            json.dump(self._kept, file, indent=2)
+        # Half a character, which UTF-8 cannot hold, becomes its escape: JSON can.
+        data = json.dumps(self._kept, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace")
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         return path

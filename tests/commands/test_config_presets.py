@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fusion_cli.errors import ConfigError, FusionError, UsageError
-from fusion_cli.values import EFFORT
+from fusion_cli.values import EFFORT, MODEL
 from tests.commands.test_config import CANARY, COMMENTED, done, fusion, others, refused, written
 
 PERSONA = "You doubt everything that is said, and say so at great length.\n\x1b[31mRed.\u202e" * 3
@@ -83,6 +83,7 @@ def test_what_was_set_is_got(path: Path, key: str, value: str, printed: str, sto
     ("key", "value", "said"),
     [
         ("reasoning", '{effort = "much"}', f'reasoning.effort: expected {EFFORT.expects}, found "much"'),
+        ("panel", "a,,b", f'panel[1]: expected {MODEL.expects} or a table with one as model, found ""'),
         ("reasoning", "low", 'reasoning: expected a table with effort or max_tokens, found "low"'),
         ("max_tool_calls", "17", "max_tool_calls: expected a whole number from 1 to 16, found 17"),
         ("seed", "9" * 40, "seed: expected a whole number from 0, found a huge number"),
@@ -109,8 +110,9 @@ def test_a_preset_starts_with_its_panel_and_ends_as_a_whole(path: Path) -> None:
     done("set", "preset", "mine")
     assert path.read_text() == 'preset = "mine"\n\n[presets.mine]\npanel = ["a", "b"]\njudge = "x"\n'
     assert "fusion config unset presets.mine" in refused(ConfigError, "unset", "presets.mine.panel").hint
+    done("unset", "preset")
     done("unset", "presets.mine")
-    assert path.read_text().strip() == 'preset = "mine"'
+    assert path.read_text().strip() == ""
     assert str(refused(ConfigError, "set", "presets.local.panel", "a")).endswith("another name: local is built in")
 
 
@@ -210,6 +212,7 @@ def test_presets_are_listed_as_a_run_would_take_them(path: Path, monkeypatch: py
         "name": "mine",
         "source": "config file",
         "in_effect": None,
+        "overridden": [],
         "description": "two minds of mine, for questions where a single opinion is not enough",
         "panel": [
             {
@@ -232,19 +235,20 @@ def test_presets_are_listed_as_a_run_would_take_them(path: Path, monkeypatch: py
 
 
 @pytest.mark.parametrize(
-    ("text", "name", "in_effect"),
+    ("text", "marked"),
     [
-        ('preset = "general-fast"', "general-fast", "configured"),
-        ('judge = "openrouter:x"', "general-high", "default"),
-        ('panel = ["a"]', None, None),
-        ('preset = "gone"', None, None),
+        ('preset = "general-fast"', [("general-fast", "configured", [])]),
+        ('judge = "openrouter:x"', [("general-high", "default", ["judge", "model"])]),
+        ('model = "openrouter/fusion-flash"\nprovider = "local"', [("general-fast", "configured", [])]),
+        ('preset = "general-budget"\npanel = ["a/b"]', [("general-budget", "configured", ["panel"])]),
+        ('panel = ["a"]', []),
     ],
 )
-def test_the_preset_in_effect_is_marked(path: Path, text: str, name: str | None, in_effect: str | None) -> None:
-    """The one that a run without flags takes, and why; none where the panel is one's own."""
+def test_the_preset_in_effect_is_marked(path: Path, text: str, marked: list[Any]) -> None:
+    """The one that a run without flags takes, why, and what of it is overridden; none where the panel is one's own."""
     written(path, text)
-    marked = {preset["name"]: preset["in_effect"] for preset in listed().values() if preset["in_effect"]}
-    assert marked == ({name: in_effect} if name else {})
+    presets = [preset for preset in listed().values() if preset["in_effect"]]
+    assert [(preset["name"], preset["in_effect"], preset["overridden"]) for preset in presets] == marked
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])

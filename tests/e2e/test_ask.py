@@ -91,21 +91,32 @@ def test_json_has_exactly_its_keys() -> None:
         "version",
     ]
     assert [call["role"] for call in shape["calls"]] == ["panel", "panel", "judge", "outer"]
-    assert set(shape["calls"][0]) == {
+    assert list(shape["calls"][0]) == [
         "role",
         "model",
+        "answered_by",
         "label",
         "attempts",
         "duration_s",
         "finish_reason",
         "usage",
         "error",
-    }
+    ]
+    assert list(shape["calls"][0]["usage"]) == [
+        "prompt_tokens",
+        "completion_tokens",
+        "total_tokens",
+        "reasoning_tokens",
+        "cached_tokens",
+        "cost",
+        "server_tool_calls",
+        "web_search_requests",
+    ]
     assert shape["usage"]["cost"] > 0
 
 
 def test_parameters_reach_the_wire() -> None:
-    """Temperature goes to the panel alone, the limit and reasoning to panel and judge, the seed to all."""
+    """Temperature goes to the panel alone, limit and reasoning to panel and judge; each seat has its own seed."""
     flags = ("--temperature", "1.5", "--max-completion-tokens", "99", "--reasoning-effort", "low", "--seed", "7")
     with WireServer(default=deliberation(latency_s=0)) as server:
         fusion("ask", *MODELS, *flags, "--tool-choice", "required", "x", server=server)
@@ -113,7 +124,8 @@ def test_parameters_reach_the_wire() -> None:
     assert [body["temperature"] for body in (*panel, *judge)] == [1.5, 1.5, 0.0]
     assert all(body["max_completion_tokens"] == 99 for body in (*panel, *judge))
     assert all(body["reasoning"] == {"effort": "low"} for body in (*panel, *judge))
-    assert all(body["seed"] == 7 for body in (*panel, *judge, *outer))
+    assert {body["model"]: body["seed"] for body in panel} == {"openai/gpt-5": 7, "anthropic/claude-opus-4.8": 8}
+    assert all(body["seed"] == 7 for body in (*judge, *outer))
     assert not {"temperature", "max_completion_tokens", "reasoning"} & set(outer[0])
 
 

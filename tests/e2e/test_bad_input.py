@@ -15,6 +15,7 @@ BAD = {
     "blank standard input": ((), b" \n", "the question is empty"),
     "missing file": (("-f", "/no/such.py", "x"), None, "/no/such.py: No such file or directory"),
     "a folder": (("-f", "/", "x"), None, "/: Is a directory"),
+    "no file's name": (("-f", "", "x"), None, "--file: expected the name of a file, found an empty one"),
     "escape codes in a name": (("-f", "\x1b[31mx", "x"), None, "x: No such file or directory"),
     "binary standard input": (("x",), b"\x89PNG\0\0", "standard input is binary, not text"),
     "latin-1 standard input": (("x",), b"caf\xe9", "standard input is not UTF-8 text (byte 3)"),
@@ -40,6 +41,7 @@ BAD = {
     "a request beside a question": (("--request", "-", "x"), b"{}", "give neither PROMPT nor --file with it"),
     "a request beside a file": (("--request", "-", "-f", "x"), b"{}", "give neither PROMPT nor --file with it"),
     "a request that is missing": (("--request", "/no/such.json"), None, "/no/such.json: No such file or directory"),
+    "a request without a name": (("--request", ""), None, "--request: expected the name of a file, found an empty one"),
     "a request that is none": (("--request", "-"), b"[]", "standard input: expected a request"),
 }
 
@@ -109,6 +111,25 @@ def test_no_key_is_status_4_with_json() -> None:
     assert "https://openrouter.ai/keys" in ended.stderr
     assert ended.json()["status"] == "error"
     assert ended.json()["usage"]["cost"] == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("ask", "-p", "openai/gpt-5", "q"),
+        ("ask", "--request", "body.json"),
+        ("analyze", "-j", "openai/gpt-5", "q"),
+        ("judge", "saved.json", "-j", "openai/gpt-5"),
+    ],
+)
+def test_a_hosted_model_without_a_key_is_status_4(arguments: tuple[str, ...]) -> None:
+    """A hosted model's name without a key is told as what it is, and not as an embedded model that does not exist."""
+    Path("body.json").write_text('{"model": "openai/gpt-5", "messages": [{"role": "user", "content": "q"}]}')
+    Path("saved.json").write_text('{"prompt": "q", "responses": [{"model": "a", "content": "x"}]}')
+    ended = fusion(*arguments)
+    assert (ended.status, ended.stdout) == (4, "")
+    assert "OPENROUTER_API_KEY" in ended.stderr.splitlines()[0]
+    assert "no embedded model" not in ended.stderr
 
 
 @pytest.mark.parametrize("command", ["ask", "analyze", "judge"])

@@ -1,12 +1,13 @@
 """`fusion judge` as its user sees it: a saved file or texts of one's own, for one call."""
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.command import fusion
+from tests.e2e.command import FUSION, environment, fusion
 from tests.wire.server import WireServer, deliberation
 
 JUDGE = ("-j", "z/judge", "--json")
@@ -81,6 +82,27 @@ def test_a_response_or_the_prompt_from_standard_input(folder: Path) -> None:
     assert other[0]["prompt"] == "piped?"
 
 
+def test_what_a_large_panel_wrote_is_judged(folder: Path) -> None:
+    """A file that is larger than any prompt may be is judged all the same, and so is a text of that size."""
+    rows = [{"model": name, "content": "\u4e2d" * 500_000} for name in ("x/a", "x/b")]
+    (folder / "large.json").write_text(json.dumps({"prompt": "SQLite?", "responses": rows}))
+    assert (folder / "large.json").stat().st_size > 6_000_000
+    assert len(judged(f"{folder}/large.json")[0]["responses"]) == 2
+    (folder / "large.txt").write_text("\u4e2d" * 1_500_000)
+    assert len(judged("--response", f"ann={folder}/large.txt", "--prompt", "Which?")[0]["responses"]) == 1
+
+
+def test_labels_of_a_file_cannot_forge_a_line(folder: Path) -> None:
+    """A label with control characters is not used, which is said once; nothing of it reaches the screen."""
+    rows = [{"model": "x/a", "label": "z\x1b]0;x\nfusion: fake", "content": "x"}, {"model": "x/b", "content": " "}]
+    (folder / "forged.json").write_text(json.dumps({"prompt": "q", "responses": rows}))
+    with WireServer(default=deliberation(latency_s=0)) as server:
+        ended = fusion("judge", *JUDGE, f"{folder}/forged.json", server=server)
+    assert [row["label"] for row in ended.json()["responses"]] == ["x/a"]
+    assert len([line for line in ended.json()["warnings"] if "labels" in line]) == 1
+    assert "fake" not in ended.stdout + ended.stderr
+
+
 def test_options_reach_the_judge(folder: Path) -> None:
     """Limits, reasoning and seed are the judge's."""
     flags = ("--max-completion-tokens", "99", "--reasoning-effort", "low", "--seed", "7", "--no-web")
@@ -106,6 +128,9 @@ MISUSES = {
         "at most 8",
     ),
     "an empty response": (("--response", "a=empty.txt", *ASKED), "the response of a is empty"),
+    "a response without a file": (("--response", "a=", *ASKED), "expected LABEL=FILE, found a="),
+    "a file without a name": (("",), "FILE: expected the name of a file, found an empty one"),
+    "a prompt file without a name": (("saved.json", "--prompt-file", ""), "--prompt-file: expected the name of a file"),
     "no such file": (("--response", "a=no.txt", *ASKED), "no.txt: No such file or directory"),
     "no prompt": (("--response", "a=a.txt"), "say it with --prompt or --prompt-file"),
     "two prompts": (("--response", "a=a.txt", *ASKED, "--prompt-file", "asked.txt"), "choose one"),
@@ -136,3 +161,22 @@ def test_schema_of_what_is_printed() -> None:
     ended = fusion("judge", "--json-schema")
     assert ended.status == 0
     assert "responses" in ended.json()["properties"]
+
+
+def test_paid_judgement_that_cannot_be_printed_is_kept(folder: Path) -> None:
+    """On a full disk the new analysis goes, with the responses, to a file that `fusion judge` reads."""
+    with WireServer(default=deliberation(latency_s=0)) as server, Path("/dev/full").open("wb") as disk:
+        full = subprocess.run(
+            [FUSION, "judge", str(folder / "saved.json"), *JUDGE],
+            env=environment(server),
+            stdin=subprocess.DEVNULL,
+            stdout=disk,
+            stderr=subprocess.PIPE,
+            check=False,
+            text=True,
+        )
+        kept = Path(full.stderr.split("are kept: fusion judge ")[1].splitlines()[0])
+        again = fusion("judge", str(kept), *JUDGE, server=server)
+    assert full.returncode == 1
+    assert json.loads(kept.read_bytes())["analysis"]["consensus"]
+    assert [row["label"] for row in again.json()["responses"]] == ["ann", "bob"]

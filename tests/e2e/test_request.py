@@ -70,7 +70,8 @@ def test_tool_with_parameters() -> None:
     assert all(body["tools"] == PARAMETERS["tools"] for body in inner)
     steps = [{"type": "step_count_is", "step_count": 2}]
     assert all(body["stop_server_tools_when"] == steps for body in inner)
-    assert all(body["seed"] == 7 for body in seen.all)
+    assert all(body["seed"] == 7 for body in (*seen.judge, *seen.outer))
+    assert min(body["seed"] for body in seen.panel) == 7
     assert not {"temperature", "max_completion_tokens", "reasoning", "stop_server_tools_when"} & seen.outer[0].keys()
 
 
@@ -178,6 +179,23 @@ def test_flags_win_over_the_body() -> None:
     assert "tools" not in seen.panel[0]
 
 
+def test_a_flags_model_answers_with_the_alias_panel() -> None:
+    """`-m` over an alias in the body leaves the alias its panel and judge, which meet at once."""
+    seen = run({"model": "openrouter/fusion-flash", "messages": ASK}, "-m", "mine/outer")
+    assert len(seen.panel) == 3
+    assert [body["model"] for body in (*seen.judge, *seen.outer)] == ["~anthropic/claude-sonnet-latest", "mine/outer"]
+
+
+def test_a_configured_alias_and_a_body_without_the_tool() -> None:
+    """The body decides that nobody meets; of the configured alias there is who answers."""
+    fusion("config", "set", "model", "openrouter/fusion")
+    seen = run({"messages": ASK, "plugins": [{"id": "web"}]}, replies=(Reply("four"),))
+    assert (seen.run["answer"], seen.run["fused"]) == ("four", False)
+    assert [body["model"] for body in seen.all] == ["~anthropic/claude-opus-latest"]
+    assert "plugins" not in seen.outer[0]
+    assert "the request's plugin web is not given to the outer model" in seen.run["warnings"]
+
+
 def test_nothing_attached() -> None:
     """Without the fusion tool the outer model answers alone, and both the run and standard error say why."""
     seen = run({"model": "o/o", "messages": ASK}, replies=(Reply("four"),))
@@ -220,6 +238,56 @@ def test_another_server_gets_what_it_can_know() -> None:
     assert request.body["top_p"] == 0.5
     assert "provider" not in request.body
     assert "only OpenRouter knows provider: left out for lab:x" in ended.json()["warnings"]
+
+
+def test_privacy_reaches_every_call() -> None:
+    """What servers may keep is said to panel, judge and outer model; which of them to try first, to the last alone."""
+    routing = {"data_collection": "deny", "zdr": True, "order": ["x"]}
+    bare = {"type": "openrouter:fusion", "parameters": {"analysis_models": ["a/one"], "model": "z/judge"}}
+    seen = run({"model": "o/o", "messages": ASK, "tools": [bare], "tool_choice": "required", "provider": routing})
+    private = {"data_collection": "deny", "zdr": True}
+    assert [body["provider"] for body in seen.all] == [private, private, routing]
+    assert seen.run["warnings"][0] == "the request's provider.order is not given to panel and judge"
+
+
+def test_a_flags_model_answers_without_the_bodys_fallbacks() -> None:
+    """`-m` over several models in the body is asked alone."""
+    seen = run({"models": ["a/b", "c/d"], "messages": ASK}, "-m", "x/y", replies=(Reply("four"),))
+    assert (seen.outer[0]["model"], "models" in seen.outer[0]) == ("x/y", False)
+    assert any("the request's models are left out" in line for line in seen.run["warnings"])
+
+
+def test_web_keeps_the_bodys_tools() -> None:
+    """`--web` takes nothing away from the tools that the body allows, nor from those of the config file."""
+    body = {"model": "o/o", "messages": ASK, "tools": [TOOL], "tool_choice": "required"}
+    assert run(body, "--web").panel[0]["tools"] == PARAMETERS["tools"]
+    fusion("config", "set", "tools", '[{type = "openrouter:web_search", parameters = {allowed_domains = ["x.org"]}}]')
+    bare = {"model": "o/o", "messages": ASK, "tools": [{"type": "openrouter:fusion"}], "tool_choice": "required"}
+    allowed = [{"type": "openrouter:web_search", "parameters": {"allowed_domains": ["x.org"]}}]
+    assert run(bare, "--web", "-p", "a/one").panel[0]["tools"] == allowed
+
+
+def test_what_lies_on_standard_input_is_not_part_of_a_request_in_a_file() -> None:
+    """It is left there, and that is said; an empty one is not mentioned."""
+    Path("body.json").write_text(json.dumps({"model": "o/o", "messages": ASK}))
+    with WireServer() as server:
+        server.script("o/o", Reply("four"))
+        told = fusion("ask", "--request", "body.json", server=server, stdin=b"a list")
+        quiet = fusion("ask", "--request", "body.json", server=server, stdin=b"")
+        assert "a list" not in str([request.body for request in server.requests])
+    said = "input   standard input is not read with --request FILE"
+    assert (told.status, quiet.status) == (0, 0)
+    assert said in told.stderr.splitlines()
+    assert said not in quiet.stderr
+
+
+def test_what_has_no_effect_without_a_panel_is_named() -> None:
+    """Flags for a panel that will not meet are one warning."""
+    flags = ("-j", "mine/judge", "--quotes", "--web", "--temperature", "1")
+    seen = run({"model": "o/o", "messages": ASK}, *flags, replies=(Reply("four"),))
+    said = "the panel will not meet (tool choice: none), so these have no effect: judge, temperature, quotes, web"
+    assert said in seen.run["warnings"]
+    assert said in seen.ended.stderr
 
 
 @pytest.mark.parametrize(

@@ -159,6 +159,22 @@ def test_web_tools_are_for_panel_and_judge_alone() -> None:
     assert all(not request.server_tools and request.max_tool_calls is None for _, request in elsewhere.asked)
 
 
+def test_privacy_is_asked_of_every_inner_call() -> None:
+    """What holds for panel and judge is in each of their calls, whatever else is given up, and where it is known."""
+    refusal = ModelRejectedError("HTTP 404: No endpoints found that support tool use", status_code=404)
+    models = ScriptedModels().script("panel", "a", refusal, says("now")).script("panel", "b", says("later"))
+    models.script("judge", "j", refusal, says("no json"), says(JUDGE_REPLY)).script("outer", "o", says("x"))
+    private = {"provider": {"zdr": True}}
+    ask(models, plan()._replace(tools=(SEARCH,), inner_extra=private))
+    inner = [*models.requests("panel"), *models.requests("judge")]
+    assert [dict(request.extra) for request in inner] == [private] * 6
+    assert not models.requests("outer")[0].extra
+
+    elsewhere = whole()
+    ask(elsewhere, plan(provider="lab")._replace(inner_extra=private))
+    assert all(not request.extra for _, request in elsewhere.asked)
+
+
 def test_panelist_without_tools_is_asked_without() -> None:
     """A model that cannot use tools is a panelist all the same, and the user is told."""
     refusal = ModelRejectedError("HTTP 404: No endpoints found that support tool use", status_code=404)
