@@ -19,6 +19,7 @@ _MAX_ITEMS = 50
 _MAX_CHARS = 200_000
 _MAX_NAME_CHARS = 300
 _TELLING_CHARS = 60
+_MAX_WORD_CHARS = 12
 _TELLING_KEYS = 3
 
 _KEYS = tuple(Analysis.model_fields)
@@ -27,6 +28,7 @@ _QUOTE = ("quote", "quotes")
 _TEXT = ("point", "text", "statement", "claim", "insight", "topic", "description", "summary")
 _STANCES = ("stances", "positions", "views")
 _STANCE = ("stance", "position", "view", "claim", "text")
+_OWN_KEYS = {*_WHO, *_QUOTE, *_TEXT, *_STANCES, *_STANCE}  # never a panelist's name, whatever its label is
 
 _TRAILING_COMMA = re.compile(r",(\s*[}\]])")
 _MARKS = re.compile(r"\A(?:#{1,6}\s+|[-*+•–]\s+|\d{1,3}[.)]\s+)+")  # noqa: RUF001 - the dash is a bullet
@@ -102,7 +104,10 @@ def planted_points(responses: Collection[str]) -> frozenset[str]:
     if len(held) > 1 and all(held):
         return frozenset()
     texts = (text for rows in held for row in rows for key in _KEYS for text in texts_in(row.get(key)))
-    return frozenset(folded for folded in map(_fold, texts) if " " in folded)  # a letter or a word proves nothing
+    said = map(_fold, texts)
+    return frozenset(
+        folded for folded in said if " " in folded or len(folded) > _MAX_WORD_CHARS
+    )  # a word proves nothing
 
 
 def _find_object(text: str) -> dict[str, Any]:
@@ -228,7 +233,7 @@ class _Reader:
         return [{key: entry} for key, entry in row.items()] if self._is_by_panelist(row) else [row]
 
     def _is_by_panelist(self, item: Any) -> bool:
-        return isinstance(item, dict) and bool(item) and all(self._known(key) for key in item)
+        return isinstance(item, dict) and bool(item.keys() - _OWN_KEYS) and all(self._known(key) for key in item)
 
     def _sentence(self, item: Any, _where: str) -> str | None:
         text = self._point(_said(item))
