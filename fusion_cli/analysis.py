@@ -10,7 +10,8 @@ from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
-from fusion_cli.json_objects import find_objects, normalized, texts_in
+from fusion_cli.folding import fold
+from fusion_cli.json_objects import find_objects, texts_in
 from fusion_cli.results import Analysis, Contradiction, PartialCoverage, Stance, UniqueInsight
 
 _Row = TypeVar("_Row")
@@ -32,7 +33,6 @@ _OWN_KEYS = {*_WHO, *_QUOTE, *_TEXT, *_STANCES, *_STANCE}  # never a panelist's 
 
 _TRAILING_COMMA = re.compile(r",(\s*[}\]])")
 _MARKS = re.compile(r"\A(?:#{1,6}\s+|[-*+•–]\s+|\d{1,3}[.)]\s+)+")  # noqa: RUF001 - the dash is a bullet
-_TOKEN = re.compile(r"[^\W_]+[+#]*|[<>=%$€£≤≥≠]")  # C is not C++, and less is not more
 _HEADING_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_]+")
 _MAX_HEADING_WORDS = 3
 _SECTIONS = {key.replace("_", " ") for key in _KEYS}
@@ -104,7 +104,7 @@ def planted_points(responses: Collection[str]) -> frozenset[str]:
     if len(held) > 1 and all(held):
         return frozenset()
     texts = (text for rows in held for row in rows for key in _KEYS for text in texts_in(row.get(key)))
-    said = map(_fold, texts)
+    said = map(fold, texts)
     return frozenset(
         folded for folded in said if " " in folded or len(folded) > _MAX_WORD_CHARS
     )  # a word proves nothing
@@ -153,11 +153,6 @@ def _quote(item: Any) -> str:
 
 def _whole(text: str) -> str:
     return text.encode("utf-8", "replace").decode().strip()  # JSON can spell half a character
-
-
-def _fold(text: str) -> str:
-    """Return what two spellings of the same sentence have in common."""
-    return " ".join(_TOKEN.findall(normalized(text).casefold()))
 
 
 class _Reader:
@@ -253,7 +248,7 @@ class _Reader:
                 else:
                     kept[label] = (text, _quote(entry))
         topic = self._line(_said(parts, "topic"))
-        if not topic or len({_fold(text) for text, _ in kept.values()}) < 2:  # one voice contradicts nobody
+        if not topic or len({fold(text) for text, _ in kept.values()}) < 2:  # one voice contradicts nobody
             self._drop("contradiction(s) without two stances dropped")
             return None
         if not self._is_new("\n".join((topic, *(f"{label}: {text}" for label, (text, _) in kept.items())))):
@@ -356,7 +351,7 @@ class _Reader:
         text = _whole(value) if isinstance(value, str) else ""
         marks = _MARKS.match(text)
         body = text[marks.end() :] if marks else text
-        folded = _fold(body)
+        folded = fold(body)
         if folded in _NOTHING:
             self._drop("empty item(s) dropped")
             return ""
@@ -369,7 +364,7 @@ class _Reader:
     def _line(self, value: Any) -> str:
         """Return a topic or a stance, which may be as short as a heading; nothing for what says nothing."""
         text = _MARKS.sub("", _whole(value)) if isinstance(value, str) else ""
-        folded = _fold(text)
+        folded = fold(text)
         return self._named(text) if folded and not self._is_planted(folded) else ""
 
     def _is_planted(self, folded: str) -> bool:
@@ -390,7 +385,7 @@ class _Reader:
         return self._mention.sub(labels, text)
 
     def _is_new(self, text: str) -> bool:
-        folded = _fold(text)
+        folded = fold(text)
         if folded in self._seen:
             self._drop("repeated point(s) dropped")
             return False

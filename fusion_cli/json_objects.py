@@ -5,7 +5,6 @@ Normalizes their characters, too. The cost is bounded whatever the text is. Know
 
 import json
 import re
-import unicodedata
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
@@ -16,7 +15,6 @@ _MAX_STARTS = 2000
 _MAX_WASTED_CHARS = 5_000_000
 
 _OBJECT = re.compile(r'\{\s*["}]')
-_HEAP = re.compile(r"(?:[^\w\s]|[\uff9e\uff9f]){33,}")  # no mark is a word's character, but for these two
 
 
 def find_objects(text: str) -> Iterator[dict[str, Any] | None]:
@@ -64,16 +62,3 @@ def texts_in(value: Any, depth: int = MAX_DEPTH) -> Iterator[str]:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
-
-
-def normalized(text: str) -> str:
-    """Return a text in normal form, where characters that look the same are the same.
-
-    No writing has dozens of accents on one letter, and sorting a heap of them takes quadratic time: they are left out.
-    """
-    return unicodedata.normalize("NFKC", _HEAP.sub(_without_marks, text))
-
-
-def _without_marks(heap: re.Match[str]) -> str:
-    marks = (char for char in set(heap[0]) if unicodedata.combining(unicodedata.normalize("NFKD", char)[0]))
-    return heap[0].translate(dict.fromkeys(map(ord, marks)))

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 
 from fusion_cli.analysis import Quoted
-from fusion_cli.json_objects import normalized
+from fusion_cli.folding import normalized
 from fusion_cli.results import Quote
 
 _MIN_CHARS = 8

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from fusion_cli.json_objects import normalized
+from fusion_cli.folding import normalized
 from fusion_cli.results import Analysis, Point, SecondLook
 
 _SIMILAR = 0.4

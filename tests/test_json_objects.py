@@ -5,7 +5,8 @@ import unicodedata
 
 import pytest
 
-from fusion_cli.json_objects import find_objects, normalized, texts_in
+from fusion_cli.folding import normalized
+from fusion_cli.json_objects import find_objects, texts_in
 
 SECONDS = 5  # where all takes a tenth of one
 
