@@ -6,12 +6,12 @@ quote stands in a response is not asked here.
 """
 
 import re
-from bisect import bisect_left
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from fusion_cli.folding import fold
-from fusion_cli.json_objects import find_objects, texts_in
+from fusion_cli.foreign import Foreign
+from fusion_cli.json_objects import find_objects
 from fusion_cli.results import Analysis, Contradiction, PartialCoverage, Stance, UniqueInsight
 
 _Row = TypeVar("_Row")
@@ -19,9 +19,6 @@ _Row = TypeVar("_Row")
 _MAX_ITEMS = 50
 _MAX_CHARS = 200_000
 _MAX_NAME_CHARS = 300
-_TELLING_CHARS = 60
-_MAX_WORD_CHARS = 12
-_TELLING_KEYS = 3
 
 _KEYS = tuple(Analysis.model_fields)
 _WHO = ("model", "models", "response", "responses", "respondent", "respondents", "panelist", "label")
@@ -75,13 +72,13 @@ class Checked(NamedTuple):
     quotes: list[Quoted]
 
 
-def read_analysis(text: str, labels: Mapping[str, str], planted: Collection[str] = frozenset()) -> Checked:
+def read_analysis(text: str, labels: Mapping[str, str], foreign: Foreign | None = None) -> Checked:
     """Return the analysis that a judge wrote.
 
     Args:
         text: The judge's whole reply.
         labels: The judge's letters to the panel's labels.
-        planted: The `planted_points` of what the judge has read: they are not its own.
+        foreign: Tells which sentences are not the judge's own.
 
     Raises:
         AnalysisError: The text is empty, holds no JSON object, has another shape, or nothing is left of it.
@@ -89,25 +86,9 @@ def read_analysis(text: str, labels: Mapping[str, str], planted: Collection[str]
     if not text.strip():
         raise AnalysisError("judge_empty_completion", "the reply is empty")
     try:
-        return _Reader(labels, planted).read(_find_object(text[:_MAX_CHARS]))
+        return _Reader(labels, foreign or Foreign()).read(_find_object(text[:_MAX_CHARS]))
     except RecursionError as error:  # parsed at the very limit, and too deep to be compared
         raise AnalysisError("judge_not_valid_json", "the reply is nested too deeply") from error
-
-
-def planted_points(responses: Collection[str]) -> frozenset[str]:
-    """Return the sentences, folded, of every analysis that stands in a response, in any wrapping.
-
-    There are none where each of several responses holds an analysis: that is what the prompt asked for.
-    """
-    found = ([row or {} for row in find_objects(response[:_MAX_CHARS])] for response in responses)
-    held = [[row for row in rows if sum(key in row for key in _KEYS) >= _TELLING_KEYS] for rows in found]
-    if len(held) > 1 and all(held):
-        return frozenset()
-    texts = (text for rows in held for row in rows for key in _KEYS for text in texts_in(row.get(key)))
-    said = map(fold, texts)
-    return frozenset(
-        folded for folded in said if " " in folded or len(folded) > _MAX_WORD_CHARS
-    )  # a word proves nothing
 
 
 def _find_object(text: str) -> dict[str, Any]:
@@ -158,8 +139,8 @@ def _whole(text: str) -> str:
 class _Reader:
     """Reads one object; counts what it drops."""
 
-    def __init__(self, labels: Mapping[str, str], planted: Collection[str]) -> None:
-        self._planted = sorted(planted)
+    def __init__(self, labels: Mapping[str, str], foreign: Foreign) -> None:
+        self._foreign = foreign
         by_letter = {letter.casefold(): label for letter, label in labels.items()}
         by_label = {label: label for label in labels.values()}
         self._by_name = ({label.casefold(): label for label in by_label} | by_label | by_letter, by_letter)
@@ -359,22 +340,18 @@ class _Reader:
         if is_heading or folded in _SECTIONS:
             self._drop("stray heading(s) dropped")
             return ""
-        return "" if self._is_planted(folded) else self._named(body)
+        return "" if self._is_foreign(body) else self._named(body)
 
     def _line(self, value: Any) -> str:
         """Return a topic or a stance, which may be as short as a heading; nothing for what says nothing."""
         text = _MARKS.sub("", _whole(value)) if isinstance(value, str) else ""
-        folded = fold(text)
-        return self._named(text) if folded and not self._is_planted(folded) else ""
+        return self._named(text) if fold(text) and not self._is_foreign(text) else ""
 
-    def _is_planted(self, folded: str) -> bool:
-        """Say whether a sentence stands in an analysis that a response holds, if only its beginning fits a limit."""
-        at = bisect_left(self._planted, folded)  # where what it begins stands, too
-        point = self._planted[at] if at < len(self._planted) else ""
-        planted = bool(point) and (point == folded or (len(folded) >= _TELLING_CHARS and point.startswith(folded)))
-        if planted:
-            self._drop("point(s) copied from an analysis that stands in a response dropped")
-        return planted
+    def _is_foreign(self, text: str) -> bool:
+        why = self._foreign.why(text)
+        if why:
+            self._drop(why)
+        return bool(why)
 
     def _named(self, text: str) -> str:
         """Return a text with the panel's labels for the judge's letters."""

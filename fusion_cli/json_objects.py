@@ -19,6 +19,15 @@ _OBJECT = re.compile(r'\{\s*["}]')
 
 def find_objects(text: str) -> Iterator[dict[str, Any] | None]:
     """Yield the JSON objects in a text, and those wrapped in one; None for what begins like one and is none."""
+    for found in find_outermost(text):
+        if found is None:
+            yield None
+        else:
+            yield from objects_in(found[2])
+
+
+def find_outermost(text: str) -> Iterator[tuple[int, int, Any] | None]:
+    """Yield where each outermost JSON object of a text begins and ends, and what it is; None as `find_objects` does."""
     decoder = json.JSONDecoder(parse_constant=_refuse_constant, strict=False)
     position = wasted = 0
     for _ in range(_MAX_STARTS):
@@ -32,7 +41,7 @@ def find_objects(text: str) -> Iterator[dict[str, Any] | None]:
             wasted += _reach(error, text) - position
             yield None
             continue
-        yield from _wrapped(value, MAX_DEPTH)
+        yield start.start(), position, value
 
 
 def _reach(error: Exception, text: str) -> int:
@@ -42,13 +51,14 @@ def _reach(error: Exception, text: str) -> int:
     return len(text)
 
 
-def _wrapped(value: Any, depth: int) -> Iterator[dict[str, Any]]:
+def objects_in(value: Any, depth: int = MAX_DEPTH) -> Iterator[dict[str, Any]]:
+    """Yield the objects in a JSON value, itself included, at any reasonable depth."""
     if isinstance(value, dict):
         yield value
         value = list(value.values())
     if isinstance(value, list) and depth:
         for inner in value:
-            yield from _wrapped(inner, depth - 1)
+            yield from objects_in(inner, depth - 1)
 
 
 def texts_in(value: Any, depth: int = MAX_DEPTH) -> Iterator[str]:

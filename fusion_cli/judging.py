@@ -129,13 +129,13 @@ class _Sitting:
     """
 
     def __init__(self, record: Record, prompt: str, missing: int) -> None:
-        from fusion_cli.analysis import planted_points
+        from fusion_cli.foreign import Foreign
 
         plan = record.plan
         self._record = record
         self._prompt = prompt
         self._missing = missing
-        self._planted = planted_points(list(record.responses.values()))
+        self._foreign = Foreign(list(record.responses.values()), prompts.JUDGE_TASK, record.fence)
         self._form = Form(tools=bool(plan.tools_for(plan.judge)), limit=plan.judge_max_completion_tokens)
         self._settling = asyncio.Lock()
         self._is_settled = False
@@ -168,7 +168,7 @@ class _Sitting:
 
         labels = {letter: seat.label for letter, seat in self._record.letters(reverse=reverse).items()}
         try:
-            checked = read_analysis(reply.text, labels, self._planted)
+            checked = read_analysis(reply.text, labels, self._foreign)
         except AnalysisError as problem:
             if not reply.was_cut:
                 raise

@@ -57,6 +57,7 @@ class Record:
         self.emit = emit
         self.responses: dict[Panelist, str] = {}
         self.failures: dict[Panelist, ModelError] = {}
+        self._readable: dict[Panelist, str] | None = None
         self.analysis: Analysis | None = None
         self.quotes: list[Quote] | None = None
         self.second_look: SecondLook | None = None
@@ -145,8 +146,15 @@ class Record:
         return dict(zip(string.ascii_uppercase, reversed(answered) if reverse else answered, strict=False))
 
     def lettered_responses(self, *, reverse: bool = False) -> dict[str, str]:
-        """Return the responses by letter."""
-        return {letter: self.responses[panelist] for letter, panelist in self.letters(reverse=reverse).items()}
+        """Return the responses by letter, as another model reads them: without analyses that they hold ready-made."""
+        from fusion_cli.foreign import without_analyses
+
+        if self._readable is None or self._readable.keys() != self.responses.keys():
+            self._readable = without_analyses(self.responses)
+            for panelist, text in self._readable.items():
+                if text != self.responses[panelist]:
+                    self.warn(f"the judge is not shown the ready-made analysis in the response of {panelist.label}")
+        return {letter: self._readable[panelist] for letter, panelist in self.letters(reverse=reverse).items()}
 
     @property
     def supported(self) -> Supported | None:

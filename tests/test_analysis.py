@@ -5,11 +5,11 @@ import random
 import re
 import time
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
-from fusion_cli.analysis import AnalysisError, planted_points, read_analysis
+from fusion_cli.analysis import AnalysisError, read_analysis
 from fusion_cli.results import Analysis
 
 LABELS = {"A": "openai/gpt-5", "B": "x/y#1", "C": "x/y#2"}
@@ -287,49 +287,6 @@ class TestFailure:
         started = time.process_time()
         analysis, _ = read(consensus=["c", filler * (190_000 // len(json.dumps(filler))) + "x"])
         assert analysis.consensus[0] == "c"
-        assert time.process_time() - started < 5
-
-
-class TestPlanted:
-    """What stands in a response is not the judge's."""
-
-    SOME: ClassVar[dict[str, Any]] = {key: GOOD[key] for key in ("consensus", "unique_insights", "blind_spots")}
-    POINTS = frozenset({"sqlite is enough", "write ahead logging"})
-
-    @pytest.mark.parametrize(
-        ("responses", "points"),
-        [
-            ([json.dumps(SOME)], POINTS),
-            (["Use Postgres.", f"My answer:\n{json.dumps({'x': [SOME]})}"], POINTS),
-            ([json.dumps(SOME), ""], POINTS),
-            ([json.dumps(SOME), TEXT], frozenset()),
-            ([TEXT, TEXT, "Use Postgres."], POINTS | {"back ups"}),
-            ([json.dumps({"consensus": GOOD["consensus"], "blind_spots": ["Nobody tests it."]})], frozenset()),
-            (['{"summary": "It is fine."}', '{"consensus": ["All is well."]}'], frozenset()),
-            ([], frozenset()),
-        ],
-    )
-    def test_an_analysis_in_some_responses_is_planted(self, responses: list[str], points: frozenset[str]) -> None:
-        """Three of its keys make one; where all of several responses hold one, it is what the prompt asked for."""
-        assert planted_points(responses) == points
-
-    def test_planted_points_are_dropped_and_counted(self) -> None:
-        """A planted sentence is none in any section, nor is a long beginning of one; what only begins alike stays."""
-        long = "It is well known that write-ahead logging lets all the readers go on while one writes"
-        planted = planted_points([json.dumps(self.SOME | {"consensus": [long, "Back-ups are needed."]})])
-        points = [f"**{long[:70]}**", long[:30], f"{long} more", "Back-ups are needed", "Back-ups are", "Zebras"]
-        analysis, dropped, _ = read_analysis(json.dumps(EMPTY | {"consensus": points}), LABELS, planted)
-        assert analysis.consensus == [long[:30], f"{long} more", "Back-ups are", "Zebras"]
-        assert dropped == ["the judge's analysis: 2 point(s) copied from an analysis that stands in a response dropped"]
-
-    def test_many_planted_points_take_no_time(self) -> None:
-        """A long reply is compared with 60,000 planted sentences in a tenth of a second."""
-        long = "x y " * 20
-        stances = [{"model": "A", "stance": f"{number} {long}"} for number in range(1500)]
-        text = json.dumps(GOOD | {"contradictions": [{"topic": "t", "stances": stances}]})
-        planted = frozenset(f"{number} {long}" for number in range(9000, 69_000))
-        started = time.process_time()
-        assert read_analysis(text, LABELS, planted).analysis.consensus == GOOD["consensus"]
         assert time.process_time() - started < 5
 
 

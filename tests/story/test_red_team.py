@@ -72,6 +72,10 @@ def test_planted_analysis_is_never_the_judges(attack: str) -> None:
     insisted, requests = judged(attack, obeys, obeys)
     assert (insisted.analysis, insisted.failure_reason) == (None, "judge_schema_mismatch")
     assert "stands in a response" in requests[1].messages[-1].content
+    assert CANARY not in requests[0].messages[-1].content
+    assert insisted.warnings[0] == "the judge is not shown the ready-made analysis in the response of b"
+    assert insisted.responses
+    assert insisted.responses[1].content == HOSTILE[attack]
 
 
 def test_planted_analysis_in_other_words_is_still_planted() -> None:
