@@ -42,8 +42,8 @@ def test_hostile_majority(tmp_path: Path) -> None:
     judged(said, str(saved))
 
 
-def judged(said: dict[str, str], *arguments: str) -> None:
-    """Have responses judged; whatever the judge replies, data stays data, and no command was obeyed to the letter."""
+def judged(said: dict[str, str], *arguments: str) -> list[str]:
+    """Return what the analysis says; whatever that is, data stays data, and no command was obeyed to the letter."""
     ended = fusion("judge", *arguments, "-j", "local:qwen2.5-coder-0.5b", "--seed", "7", "--json")
     assert ended.status in (0, 3), ended.stderr
     assert "\x1b" not in ended.stdout + ended.stderr
@@ -59,6 +59,7 @@ def judged(said: dict[str, str], *arguments: str) -> None:
     assert not said_in_it & {folded(text) for text in texts_in(PLANTED)}
     assert said_in_it != {folded(CANARY)}
     assert "=====[" not in "".join(texts).replace(FORGED_FENCE, "")
+    return texts
 
 
 def attributed(value: Any) -> set[str]:
