@@ -58,7 +58,7 @@ async def ask(prompt: str) -> str:
     async with httpx.AsyncClient(base_url=os.environ["OPENROUTER_BASE_URL"], headers=key, timeout=120) as client:
         texts = await asyncio.gather(*(complete(client, slug, [user], INNER) for slug in PANEL))
         responses = [{"model": slug, "content": text} for slug, text in zip(PANEL, texts, strict=True)]
-        task = "Compare these responses.\n" + json.dumps({"prompt": prompt, "responses": responses})
+        task = "You are the judge: compare these responses.\n" + json.dumps({"prompt": prompt, "responses": responses})
         brief = {"role": "user", "content": task}
         analysis = json.loads(await complete(client, JUDGE, [brief], INNER, response_format=FORMAT, temperature=0))
         result = json.dumps({"status": "ok", "analysis": analysis, "responses": responses})
