@@ -16,6 +16,7 @@ from fusion_cli.presets import PRESETS
 from fusion_cli.values import NAME_PATTERN, Kind, MisfitError, describe, may_be_secret, printable, shown
 
 BUILT_IN_PROVIDERS = ("openrouter", "local")
+SEARCH_KEYS = {"brave": "BRAVE_API_KEY", "tavily": "TAVILY_API_KEY"}  # whose, and the variable that holds it
 _MAX_BYTES = 1_000_000
 
 
@@ -81,7 +82,7 @@ _CHOICES = (
     Key(
         "tools",
         values.TOOLS,
-        "the server tools of panel and judge, on OpenRouter; none with []",
+        "the web tools of panel and judge; none with []",
         '[{type = "openrouter:web_search", parameters = {max_results = 3}}]',
     ),
     Key("quotes", values.SWITCH, "whether the judge has to give quotes, which are checked", "true"),
@@ -99,6 +100,14 @@ KEYS = (
     *_CHOICES,
     Key("strict", values.SWITCH, "whether a degraded run ends with status 3", "false"),
     Key("local.model", values.PATH, "your own weights for the embedded engine", '"~/models/own.gguf"'),
+    Key("web.search", values.SEARCH, "which search the tool runs for models whose server has none", '"searxng"'),
+    Key("web.searxng_url", values.URL, "a SearXNG server's address", '"http://127.0.0.1:8888"'),
+    Key(
+        "web.allow_hosts",
+        values.HOSTS,
+        "private hosts that models may fetch pages from",
+        '["localhost:8000"]',
+    ),
     Key(
         "providers.NAME.base_url",
         values.URL,
@@ -238,7 +247,8 @@ def _unknown(name: str) -> str:
     from difflib import get_close_matches
 
     parts = name.split(".")
-    own = parts[1] if len(parts) > 1 and re.fullmatch(NAME_PATTERN, parts[1]) else "NAME"
+    is_own = len(parts) > 1 and parts[0] != "web" and re.fullmatch(NAME_PATTERN, parts[1])
+    own = parts[1] if is_own else "NAME"
     known = {key.name.replace("NAME", own): key.name.replace("NAME", _nameable(own)) for key in KEYS}
     near = get_close_matches(name, known, n=1)
     return f"unknown key, did you mean {known[near[0]]}?" if near else "unknown key"
@@ -250,6 +260,10 @@ def _nameable(name: str) -> str:
 
 
 def _unknown_hint(name: str) -> str:
+    if re.match(r"(?i)web\.|brave|tavily", name):
+        own = ", ".join(key.name.removeprefix("web.") for key in KEYS if key.name.startswith("web."))
+        variables = " and ".join(SEARCH_KEYS.values())
+        return f"the keys of web are {own}; API keys are never in this file: they are read from {variables}"
     if re.search(r"(?i)key|token(?!s)|secret|password", name) or may_be_secret(name):
         return "keys of providers are never in this file: it names the environment variable that holds one"
     if name.startswith("presets."):

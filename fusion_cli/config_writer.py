@@ -5,6 +5,7 @@ left as it is, and said.
 """
 
 import os
+import re
 import tempfile
 import tomllib
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from typing import Any
 from fusion_cli import config_file
 from fusion_cli.errors import ConfigError, FusionError, UsageError
 from fusion_cli.terminal import clean
-from fusion_cli.values import DESCRIPTION, TEXT, MisfitError, printable, shown
+from fusion_cli.values import DESCRIPTION, HOSTS, TEXT, Kind, MisfitError, printable, shown
 
 _TOML_STARTS = ("[", "{", '"', "'")
 
@@ -112,7 +113,7 @@ def _fitting(key: config_file.Key, name: str, text: str) -> Any:
     plain = key.kind.read(text)
     entries = plain if isinstance(plain, list) else [text]
     # As it stands, mistyped TOML would pass for the name of a model; only a text may begin like TOML and be none.
-    meant_as_toml = any(str(entry).lstrip().startswith(_TOML_STARTS) for entry in entries)
+    meant_as_toml = any(_looks_like_toml(str(entry).lstrip(), key.kind) for entry in entries)
     readings = [plain]
     try:
         value = _parsed(text)
@@ -127,6 +128,11 @@ def _fitting(key: config_file.Key, name: str, text: str) -> Any:
             continue
         return reading
     return key.kind.fit(readings[0], shown(name))  # which says what is wrong with it
+
+
+def _looks_like_toml(text: str, kind: Kind) -> bool:
+    is_host = kind == HOSTS and re.match(r"\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\]", text)  # IPv6 begins like an array
+    return text.startswith(_TOML_STARTS) and not is_host
 
 
 def _parsed(text: str) -> Any:

@@ -49,7 +49,7 @@ def _fit(name: str, kind: values.Kind, text: str | None) -> Any:
 
 
 def _panel(entries: Sequence[str]) -> tuple[Seat, ...] | None:
-    slugs = [slug for entry in entries for slug in values.split_panel(entry)]
+    slugs = [slug for entry in entries for slug in values.split_list(entry)]
     if len(slugs) > MAX_PANELISTS:
         raise UsageError(f"the panel has {len(slugs)} models; it takes 1 to {MAX_PANELISTS}")
     return tuple(Seat(values.MODEL.fit(slug, "--panel")) for slug in slugs) or None

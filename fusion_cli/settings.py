@@ -11,11 +11,12 @@ from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from fusion_cli import config_file
+from fusion_cli.addresses import keeps_secrets
 from fusion_cli.chat import ModelName
 from fusion_cli.choices import Choices
 from fusion_cli.errors import ConfigError, CredentialError, UsageError
 from fusion_cli.presets import Preset
-from fusion_cli.values import MODEL, URL, MisfitError, as_data, describe, fit_model, fit_url, printable, shown
+from fusion_cli.values import MODEL, URL, MisfitError, as_data, describe, fit_model, printable, shown
 
 _OPENROUTER_URL = "https://openrouter.ai/api/v1"
 
@@ -50,6 +51,32 @@ class Provider(NamedTuple):
         return self.name == "openrouter"
 
 
+class Web(NamedTuple):
+    """What the tool's own web search and fetch may use; nothing is asked here, nor is a key tried.
+
+    Attributes:
+        search: As configured; `backend` derives one where it is None.
+        searxng_url: Without a slash at its end.
+        allow_hosts: `host:port`, in lower case, of what may be fetched from though it is private.
+        api_keys: Of "brave" and "tavily", where set; fit for a header.
+    """
+
+    search: str | None = None
+    searxng_url: str | None = None
+    allow_hosts: tuple[str, ...] = ()
+    api_keys: Mapping[str, str] = MappingProxyType({})
+
+    def __repr__(self) -> str:
+        """Say what is set; of a key, only whose it is."""
+        return f"Web({self.search!r}, {self.searxng_url!r}, {self.allow_hosts!r}, keys of {sorted(self.api_keys)})"
+
+    @property
+    def backend(self) -> str | None:
+        """The search in use: as configured, else what there is an address or a key for; DuckDuckGo by name alone."""
+        usable = {"searxng": self.searxng_url, **{name: self.api_keys.get(name) for name in ("brave", "tavily")}}
+        return self.search or next((name for name, means in usable.items() if means), None)
+
+
 class Settings(NamedTuple):
     """What the user configured; None means nothing was.
 
@@ -71,6 +98,7 @@ class Settings(NamedTuple):
     presets: Mapping[str, Preset] = MappingProxyType({})
     strict: bool | None = None
     local_model: Path | None = None
+    web: Web = Web()
     fusion_depth: int = 0
     sources: Mapping[str, str] = MappingProxyType({})
 
@@ -137,6 +165,7 @@ def load(config_flag: Path | None = None, *, environ: Mapping[str, str] | None =
         configured=_choices(values),
         presets=_presets(values),
         strict=values.get("strict"),
+        web=_web(values, sources, environ),
         fusion_depth=_fusion_depth(environ),
         sources=sources,
     )
@@ -213,11 +242,17 @@ def entries(settings: Settings) -> tuple[Entry, ...]:
         "provider": settings.default_provider,
         "strict": settings.strict,
         "local.model": None if local_model is None else str(local_model),
+        "web.search": settings.web.search,
+        "web.searxng_url": settings.web.searxng_url,
+        "web.allow_hosts": settings.web.allow_hosts if "web.allow_hosts" in settings.sources else None,
     }
     in_order = [key.name for key in config_file.KEYS if "NAME" not in key.name]
     for name in in_order:
         if name not in values:
             values[name] = getattr(settings.configured, name)
+    for name in config_file.SEARCH_KEYS:
+        values[f"web.{name}_api_key"] = "set" if name in settings.web.api_keys else None
+        in_order.append(f"web.{name}_api_key")
     for provider in settings.providers.values():
         if not provider.is_local:
             above = f"providers.{provider.name}"
@@ -293,13 +328,13 @@ def _providers(
             said = "OPENROUTER_BASE_URL"
             sources[f"{key}.base_url"] = "environment OPENROUTER_BASE_URL"
             try:
-                base_url = fit_url(text)
+                base_url = URL.check(text)
             except MisfitError as error:
                 raise ConfigError(f"{said}: expected {URL.expects}, found {error}") from None
         api_key = _api_key(variable, environ)
         if api_key:
             sources[f"{key}.api_key"] = f"environment {variable}"
-            if not _keeps_secrets(base_url):
+            if not keeps_secrets(base_url):
                 raise ConfigError(
                     f"{said}: expected https://, found http:// with {variable} set: a key never travels in the clear"
                 )
@@ -312,21 +347,6 @@ def _api_key(variable: str | None, environ: Mapping[str, str]) -> str | None:
     if not all("!" <= character <= "~" for character in key):
         raise ConfigError(f"{variable} holds a line break or another character that cannot stand in a header")
     return key or None
-
-
-def _keeps_secrets(base_url: str) -> bool:
-    """Tell whether what is sent there stays unread: over https, or within this machine."""
-    from ipaddress import ip_address
-    from urllib.parse import urlsplit
-
-    parts = urlsplit(base_url)
-    host = parts.hostname or ""
-    if parts.scheme == "https" or host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _refuse_unknown(name: str, providers: Mapping[str, Provider], named_by: str) -> None:
@@ -351,6 +371,16 @@ def _local_model(
         return Path(text).expanduser()
     except RuntimeError:
         raise ConfigError(f"{said}: expected a path, found ~ for a home folder that is not known") from None
+
+
+def _web(values: Mapping[str, Any], sources: dict[str, str], environ: Mapping[str, str]) -> Web:
+    configured = {name: values[f"web.{name}"] for name in Web._fields if f"web.{name}" in values}
+    api_keys: dict[str, str] = {}
+    for name, variable in config_file.SEARCH_KEYS.items():
+        if api_key := _api_key(variable, environ):
+            api_keys[name] = api_key
+            sources[f"web.{name}_api_key"] = f"environment {variable}"
+    return Web(**configured, api_keys=MappingProxyType(api_keys))
 
 
 def _fusion_depth(environ: Mapping[str, str]) -> int:

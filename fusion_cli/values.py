@@ -10,28 +10,30 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fusion_cli import addresses
 from fusion_cli.chat import Reasoning, ServerTool
 from fusion_cli.choices import Seat
 from fusion_cli.errors import UsageError
 from fusion_cli.plan import MAX_PANELISTS
 
+SEARCHES = ("searxng", "brave", "tavily", "duckduckgo")
 EFFORTS = ("max", "xhigh", "high", "medium", "low", "minimal", "none")
 FUSION_TOOL_TYPE = "openrouter:fusion"
 _MAX_TOOLS = 8
+_MAX_HOSTS = 20
 _MAX_DEPTH = 20  # of a tool's parameters, which are flat in truth
 _MOST = 2**53  # what JSON's numbers hold exactly
 # Patterns are compiled when they are first needed, which for most runs is never.
 NAME_PATTERN = r"[A-Za-z0-9_-]{1,64}"
 _VARIABLE = r"[A-Z_][A-Z0-9_]{0,99}"
-_HOST = r"[A-Za-z0-9._-]{1,253}"
-_BRACKETED = r"\[[0-9A-Fa-f:.]+\](?::[0-9]*)?"
 _KEY_STARTS = (
     "sk-", "sk_", "gsk-", "gsk_", "rk-", "rk_", "xai-", "xai_", "hf_",
-    "gho_", "ghp_", "ghs_", "ghu_", "github_pat_", "glpat-", "AIza",
+    "gho_", "ghp_", "ghs_", "ghu_", "github_pat_", "glpat-", "AIza", "tvly-",
 )  # fmt: skip
 _SECRET_SHAPE = (
     rf"(?i)(?<![a-z0-9])(?:{'|'.join(_KEY_STARTS)}|bearer\b).{{4}}"
     r"|(?=[a-z]*[0-9])(?=[0-9]*[a-z])[a-z0-9]{24,}"  # without separators: a name of words and a year has them
+    r"|(?-i:(?<![A-Za-z0-9])BSA[A-Za-z0-9_-]{20})"  # Brave's, which may have them
 )
 # Narrower, to refuse by: a word or a provider may begin like a key, but goes on with words, or with a slash.
 _KEY_SHAPE = (
@@ -151,28 +153,24 @@ def _no_key(text: str) -> str:
     return text
 
 
-def fit_url(value: object) -> str:
-    """Return a server's base address without its last slash, or raise MisfitError, which quotes none of it."""
-    from urllib.parse import urlsplit
+def _address(read: Callable[[str], str]) -> Callable[[object], str]:
+    def check(value: object) -> str:
+        if not isinstance(value, str):
+            raise MisfitError(describe(value))
+        try:
+            return read(value)
+        except addresses.AddressError as error:  # which quotes nothing
+            raise MisfitError(str(error)) from None
 
-    if not isinstance(value, str):
+    return check
+
+
+def _fit_hosts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple):
         raise MisfitError(describe(value))
-    if not value.isascii() or not value.isprintable() or " " in value or "\\" in value:
-        raise MisfitError("white space or another character that has no place there")
-    try:
-        parts = urlsplit(value)
-        scheme, host, port = parts.scheme, parts.hostname or "", parts.port
-    except ValueError:
-        raise MisfitError("a host or port that is none") from None
-    if scheme not in ("http", "https"):
-        raise MisfitError("no http:// or https:// at the start")
-    if "@" in parts.netloc:
-        raise MisfitError("a user name or password")
-    if "?" in value or "#" in value:
-        raise MisfitError("a query or fragment")
-    if not (re.fullmatch(_HOST, host) or re.fullmatch(_BRACKETED, parts.netloc)) or port == 0:
-        raise MisfitError("no host" if not host else "a host or port that is none")
-    return value.rstrip("/")
+    if len(value) > _MAX_HOSTS:
+        raise MisfitError(f"{len(value)} of them")
+    return tuple(_fit_inside(_HOST, entry, f"[{index}]") for index, entry in enumerate(value))
 
 
 def _fit_panel(value: object) -> tuple[Seat, ...]:
@@ -188,8 +186,8 @@ def _fit_panel(value: object) -> tuple[Seat, ...]:
     return seats  # what a seat without a label is called depends on the providers that there are
 
 
-def split_panel(text: str) -> list[str]:
-    """Return the entries of a comma-separated panel; one that is empty is one that no check takes."""
+def split_list(text: str) -> list[str]:
+    """Return the entries of a comma-separated panel, or other list; one that is empty is one that no check takes."""
     return [entry.strip() for entry in text.split(",")]
 
 
@@ -367,9 +365,12 @@ def _fit_path(value: object) -> str:
 
 
 MODEL = Kind("[provider:]slug (no white space, at most 200 characters)", fit_model)
-URL = Kind("the address of a server, like https://host/v1", fit_url)
+URL = Kind("the address of a server, like https://host/v1", _address(addresses.base_url))
+_HOST = Kind("host:port, like localhost:8000", _address(addresses.host_and_port))
+HOSTS = Kind(f"an array of at most {_MAX_HOSTS}, each {_HOST.expects}", _fit_hosts, split_list)
+SEARCH = Kind(f"one of {', '.join(SEARCHES)}", _one_of(*SEARCHES))
 _SEAT_EXPECTS = f"{MODEL.expects} or a table with one as model"
-PANEL = Kind(f"an array of 1 to {MAX_PANELISTS}, each {_SEAT_EXPECTS}", _fit_panel, split_panel)
+PANEL = Kind(f"an array of 1 to {MAX_PANELISTS}, each {_SEAT_EXPECTS}", _fit_panel, split_list)
 NAME = Kind("a name of letters, digits, - and _", _fit_name)
 LABEL = Kind("a short name in one line", _line(80))
 DESCRIPTION = Kind("text in one line of at most 200 characters", _line(200))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 # Found before any test is isolated: a gigabyte of weights is fetched once a machine, not once a test.
 _MODELS_DIR = platformdirs.user_cache_path("fusion", appauthor=False) / "models"
 
-_ENVIRONMENT = ("FUSION_", "OPENROUTER_", "_FUSION", "XDG_", "_TYPER_")
+_ENVIRONMENT = ("FUSION_", "OPENROUTER_", "_FUSION", "XDG_", "_TYPER_", "BRAVE_", "TAVILY_")
 _PROXIES = {"http_proxy", "https_proxy", "all_proxy", "no_proxy", "ftp_proxy", "ws_proxy", "wss_proxy"}
 _EDITORS = {"visual", "editor"}
 _CHILD_GRACE_S = 2.0

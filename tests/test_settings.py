@@ -92,6 +92,7 @@ def test_everything_in_the_file_arrives(tmp_path: Path) -> None:
         "max_completion_tokens = 1\ntemperature = 2\nseed = 0\nquotes = false\nsecond_look = true\n"
         'system = """Be\nbrief."""\n[[tools]]\ntype = "openrouter:web_fetch"\nparameters.max_uses = 2\n'
         "[reasoning]\nmax_tokens = 9\n"
+        '[web]\nsearch = "tavily"\nsearxng_url = "http://h/"\nallow_hosts = ["H:1"]\n'
         '[local]\nmodel = "~/own.gguf"\n' + LAB + 'api_key_env = "LAB_KEY"\n'
     )
     loaded = configured(tmp_path, "\ufeff" + text.replace("\n", "\r\n"), {"LAB_KEY": f" {CANARY}\r\n"})
@@ -115,9 +116,12 @@ def test_everything_in_the_file_arrives(tmp_path: Path) -> None:
     assert loaded.strict is True
     assert loaded.local_model == tmp_path / "own.gguf"
     assert loaded.providers["lab"] == settings.Provider("lab", "http://127.0.0.1:8000/v1", CANARY, "LAB_KEY")
+    assert loaded.web == settings.Web("tavily", "http://h", ("h:1",))
     sources = {entry.key: entry.source for entry in settings.entries(loaded)}
     assert sources.pop("providers.lab.api_key") == "environment LAB_KEY"
     assert {key for key, source in sources.items() if source == "default"} == {
+        "web.brave_api_key",
+        "web.tavily_api_key",
         "providers.openrouter.base_url",
         "providers.openrouter.api_key_env",
         "providers.openrouter.api_key",

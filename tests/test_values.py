@@ -48,6 +48,12 @@ def refusal(kind: Kind, value: object) -> str:
         (values.MODEL, "x" * 200, "x" * 200),
         (values.URL, "https://h/v1//", "https://h/v1"),
         (values.URL, "http://[::1]:8000/v1", "http://[::1]:8000/v1"),
+        (values.SEARCH, "duckduckgo", "duckduckgo"),
+        (values.HOSTS, [], ()),
+        (values.HOSTS, ["LocalHost:8000", "my_nas.lan:1"], ("localhost:8000", "my_nas.lan:1")),
+        (values.HOSTS, ["10.0.0.1:65535", "[::1]:080"], ("10.0.0.1:65535", "[::1]:80")),
+        (values.HOSTS, ["[0:0::0:1]:1", "[FD00::A]:1"], ("[::1]:1", "[fd00::a]:1")),
+        (values.HOSTS, ["h:1"] * 20, ("h:1",) * 20),
         (values.NAME, "My_lab-2", "My_lab-2"),
         (values.LABEL, "the sceptic \u2116 1", "the sceptic \u2116 1"),
         (values.DESCRIPTION, "x" * 200, "x" * 200),
@@ -103,6 +109,15 @@ def test_what_fits_is_made_into_what_the_program_wants(kind: Kind, value: object
         (values.MODEL, None, f"here: expected {values.MODEL.expects}, found null"),
         (values.URL, "https://[::1]x/", f"here: expected {values.URL.expects}, found a host or port that is none"),
         (values.URL, 3, "here: expected the address of a server, like https://host/v1, found 3"),
+        (values.SEARCH, "bing", 'here: expected one of searxng, brave, tavily, duckduckgo, found "bing"'),
+        (values.SEARCH, f"BSA{'ab_1' * 7}", f"here: expected {values.SEARCH.expects}, found {NOT_SHOWN}"),
+        (
+            values.HOSTS,
+            "a:1",
+            'here: expected an array of at most 20, each host:port, like localhost:8000, found "a:1"',
+        ),
+        (values.HOSTS, ["a:1"] * 21, f"here: expected {values.HOSTS.expects}, found 21 of them"),
+        (values.HOSTS, ["a:1", 8000], "here[1]: expected host:port, like localhost:8000, found 8000"),
         (values.NAME, "a.b", 'here: expected a name of letters, digits, - and _, found "a.b"'),
         (values.NAME, "a\n", 'here: expected a name of letters, digits, - and _, found "a\\n"'),
         (values.LABEL, "a\nb", 'here: expected a short name in one line, found "a\\nb"'),
@@ -214,6 +229,7 @@ def test_a_tools_parameters_are_what_json_can_hold(parameters: dict[Any, Any], s
         (values.TEMPERATURE, " .5 ", 0.5),
         (values.TEMPERATURE, "-0", 0.0),
         (values.PANEL, "a, b:c", (Seat("a"), Seat("b:c"))),
+        (values.HOSTS, "a:1, [::1]:2", ("a:1", "[::1]:2")),
         (values.MODEL, "a/b", "a/b"),
         (values.TEXT, "5", "5"),
         (values.NAME, "5", "5"),
@@ -290,6 +306,7 @@ KEYS = (
     "github_pat_11AAAAAAA0abcdefghij_0123456789",
     "AIzaSyD-9tSrke72PouQMnMX-a7eZSW0jkFMBWY",
     "xai-0123456789abcdefghij",
+    "tvly-dev-0123456789abcdefghij",
 )
 
 
@@ -354,6 +371,8 @@ def test_the_built_in_models_are_no_keys() -> None:
         ("panel_2026_" * 5, False),
         ("internationalization_of_everything", False),
         ("max_completion_tokens", False),
+        ("BSAab_1-cD2ef_3-gH4ij_5-kL6mn_7", True),
+        ("bsa_of_the_years_2025_and_2026", False),
         ("20260101000000000000000000", False),
     ],
 )

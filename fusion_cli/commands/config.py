@@ -87,7 +87,10 @@ def set_command(
     ctx: typer.Context,
     key: KeyArgument,
     value: Annotated[
-        str, typer.Argument(metavar="VALUE", help="As in TOML, or plain text; a panel may be comma separated.")
+        str,
+        typer.Argument(
+            metavar="VALUE", help="As in TOML, or plain text; panel and allow_hosts may be comma separated."
+        ),
     ],
 ) -> None:
     """Set a value in the config file."""
