@@ -21,7 +21,7 @@ class ModelName(NamedTuple):
 
     @property
     def is_local(self) -> bool:
-        """Whether the embedded engine serves it; its models know no tools."""
+        """Whether the embedded engine serves it; its models cannot call tools."""
         return self.provider == "local"
 
     @property
@@ -105,7 +105,7 @@ class ChatRequest(NamedTuple):
 
     Attributes:
         output_format: The schema that the text must follow, or any JSON object.
-        server_tools: What the server may run on its own, in at most `max_tool_calls` steps.
+        server_tools: What is run for the model in at most `max_tool_calls` steps, by the server or in its place.
         fusion_depth: 0 for the outer model, 1 for panel and judge (sent as a header).
         extra: What else the body holds, as it stands on the wire; never in place of what is above.
     """
@@ -138,11 +138,32 @@ class Usage(NamedTuple):
     web_search_requests: int | None = None
 
 
+class ToolStep(NamedTuple):
+    """One tool call that is carried out for a model while its completion is awaited, as it starts and as it ends.
+
+    Attributes:
+        number: Counts the calls of one completion from 1, so that an end finds its start.
+        tool: `web_search` or `web_fetch`.
+        input: What was searched for, or the URL, as the model wrote it.
+        error: Why it failed.
+    """
+
+    number: int
+    tool: str
+    input: str
+    status: Literal["started", "completed", "failed"]
+    error: str = ""
+
+
 class Delta(NamedTuple):
-    """What arrived since the last one: answer text, and thinking where it is shown."""
+    """What arrived since the last one: answer text, and thinking where it is shown; or a tool call's step.
+
+    What a model wrote before a tool call is no part of its completion's text.
+    """
 
     text: str
     reasoning: str = ""
+    step: ToolStep | None = None
 
 
 class Citation(NamedTuple):

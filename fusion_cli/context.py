@@ -17,7 +17,7 @@ from fusion_cli import settings as settings_module
 from fusion_cli.chat import Endpoint
 from fusion_cli.errors import SIGNALS, DegradedError, InterruptError, UsageError
 from fusion_cli.events import fan_out
-from fusion_cli.planning import Machine
+from fusion_cli.naming import Machine
 from fusion_cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class Context:
             async with AsyncExitStack() as stack:
                 endpoints = await self._endpoints(plan, emit, stack)
                 client = await stack.enter_async_context(ChatClient(endpoints, on_first_request=_warm_up))
-                finished.append(await story(plan, client, emit))
+                finished.append(await story(plan, await self._equipped(plan, client, stack), emit))
 
         task = asyncio.create_task(work())
         with self._cancelling(task) as signals:
@@ -147,6 +147,15 @@ class Context:
         if signals:
             finished[0].because(InterruptError(signals[0]))
         return finished[0]
+
+    async def _equipped(self, plan: Plan, models: ModelClient, stack: AsyncExitStack) -> ModelClient:
+        """Return the models with the web tools that are run here, where the plan has such."""
+        if not any(plan.runs_tools_of(model) and plan.tools_for(model) for model in plan.inner_models):
+            return models
+        from fusion_cli.web.access import Access
+        from fusion_cli.web.research import ResearchingModels
+
+        return ResearchingModels(models, await stack.enter_async_context(Access(self.settings.web)))
 
     async def _endpoints(self, plan: Plan, emit: Emit, stack: AsyncExitStack) -> dict[ModelName, Endpoint]:
         """Return where each model is served; the embedded ones are started for that."""

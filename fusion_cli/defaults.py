@@ -1,9 +1,10 @@
 """What holds where nobody says otherwise, and what the names of upstream's aliases stand for."""
 
 from fusion_cli.chat import ServerTool
+from fusion_cli.plan import WEB_FETCH, WEB_SEARCH
 
 # Specification, section 2.
-TOOLS = (ServerTool("openrouter:web_search"), ServerTool("openrouter:web_fetch"))
+TOOLS = (ServerTool(WEB_SEARCH), ServerTool(WEB_FETCH))
 
 # The alias convenes the panel at once, with the preset's judge as outer model (specification, section 1).
 ALIASES = {"openrouter/fusion": "general-high", "openrouter/fusion-flash": "general-fast"}

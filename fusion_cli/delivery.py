@@ -9,9 +9,9 @@ from fusion_cli.errors import DegradedError, FusionError, ModelError, UsageError
 from fusion_cli.terminal import clean, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
-    from fusion_cli.chat import ModelName
+    from fusion_cli.chat import ModelName, ServerTool
     from fusion_cli.plan import Panelist, Plan
     from fusion_cli.results import AnalysisRun, Run
     from fusion_cli.terminal import Terminal
@@ -21,8 +21,8 @@ def announce(plan: Plan, terminal: Terminal, *, answers: bool) -> None:
     """Say who may be asked, and what to think of the embedded models; `answers` when there is an outer model."""
     if any(model.is_local for model in plan.models):
         terminal.note(
-            "The embedded models are small and for trying the tool out; for real answers set OPENROUTER_API_KEY "
-            "(a key is at https://openrouter.ai/keys) or add a provider (see the README)."
+            "The embedded models are small, cannot look anything up, and are for trying the tool out; for real answers "
+            "set OPENROUTER_API_KEY (a key is at https://openrouter.ai/keys) or add a provider (see the README)."
         )
     parts = [f"answer {_shown(plan.outer)}"] if answers else []
     if not answers or plan.tool_choice != "none":
@@ -32,6 +32,26 @@ def announce(plan: Plan, terminal: Terminal, *, answers: bool) -> None:
         times = {name: f"{seats.count(name)} x " if seats.count(name) > 1 else "" for name in seats}
         parts.insert(0, f"panel {', '.join(count + name for name, count in times.items())}")
     terminal.note(f"plan    {'; '.join(parts)}")
+    who = plan.inner_models if plan.tool_choice != "none" else (plan.judge,) if not answers else ()
+    if tools := _web_tools(plan, [model for model in who if not model.is_local]):
+        terminal.note(f"web     {tools}")
+
+
+def _web_tools(plan: Plan, models: Sequence[ModelName]) -> str:
+    """Return which web tools these models have, and who runs them."""
+    parts = [
+        f"{_names(plan.tools_for(model))} {'by OpenRouter' if model.has_server_tools else 'run here'}"
+        for model in models
+        if plan.tools_for(model)
+    ]
+    said = "; ".join(dict.fromkeys(parts))
+    if plan.search and said:
+        said = said.replace("run here", f"run here ({plan.search})")
+    return said or ("off" if models else "")
+
+
+def _names(tools: Sequence[ServerTool]) -> str:
+    return ", ".join(dict.fromkeys(tool.type.rpartition(":")[2].removeprefix("web_") for tool in tools))
 
 
 def _seat(panelist: Panelist) -> str:

@@ -21,8 +21,13 @@ Knows nothing of terminals or HTTP: `cli.main` prints these, nobody else turns a
         └── EmptyCompletionError   1   a stream that ended without any text
 """
 
+from __future__ import annotations
+
 import signal
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from fusion_cli.chat import Usage
 
 # Those that end a run; one that the parent has us ignore (nohup, a job in the background) stays ignored.
 SIGNALS = [
@@ -103,6 +108,7 @@ class ModelError(FusionError):
         attempts: How many times the call was tried.
         retry_after_s: What the server asked to wait, in seconds, or None.
         duration_s: How long the call took, retries included.
+        usage: What earlier turns of the call took, where it needed several; None when nothing was paid for.
         provider: The name of the provider that was asked.
         model: The slug of the model that was asked.
         retryable: Whether the same call may succeed when repeated.
@@ -125,6 +131,7 @@ class ModelError(FusionError):
         self.retry_after_s = retry_after_s
         self.attempts = 1
         self.duration_s = 0.0
+        self.usage: Usage | None = None
         self.provider = ""
         self.model = ""
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:  # pydantic takes 100 ms to import, and no event needs it before the panel has answered
-    from fusion_cli.chat import Usage
+    from fusion_cli.chat import Citation, Usage
     from fusion_cli.results import Analysis, SecondLook, Supported
 
 
@@ -83,6 +83,21 @@ class PanelDelta(NamedTuple):
     type: Literal["panel.delta"] = "panel.delta"
 
 
+class PanelToolCall(NamedTuple):
+    """A tool call is carried out for a panelist: once as it starts, once as it ends (see `chat.ToolStep`).
+
+    What the panelist wrote before it is no part of its response.
+    """
+
+    label: str
+    number: int
+    tool: str
+    input: str
+    status: Literal["started", "completed", "failed"]
+    error: str
+    type: Literal["panel.tool_call"] = "panel.tool_call"
+
+
 class PanelCompleted(NamedTuple):
     """A panelist has answered."""
 
@@ -92,6 +107,7 @@ class PanelCompleted(NamedTuple):
     duration_s: float
     usage: Usage
     truncated: bool
+    citations: tuple[Citation, ...] = ()
     type: Literal["panel.completed"] = "panel.completed"
 
 
@@ -113,6 +129,17 @@ class AnalysisInProgress(NamedTuple):
     model: str
     responses: int
     type: Literal["analysis.in_progress"] = "analysis.in_progress"
+
+
+class AnalysisToolCall(NamedTuple):
+    """A tool call is carried out for the judge, as `PanelToolCall` is for a panelist."""
+
+    number: int
+    tool: str
+    input: str
+    status: Literal["started", "completed", "failed"]
+    error: str
+    type: Literal["analysis.tool_call"] = "analysis.tool_call"
 
 
 class AnalysisCompleted(NamedTuple):
@@ -157,9 +184,11 @@ Event = (
     | FusionInProgress
     | PanelAdded
     | PanelDelta
+    | PanelToolCall
     | PanelCompleted
     | PanelFailed
     | AnalysisInProgress
+    | AnalysisToolCall
     | AnalysisCompleted
     | AnalysisFailed
     | AnswerDelta

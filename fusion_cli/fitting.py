@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from fusion_cli.chat import Message
 
+# Every hosted model of today reads more than this, so a catalogue is asked only about longer prompts.
+SURELY_READ_TOKENS = 24_000
 LEAST_TOKENS = 100
 _BYTES_PER_TOKEN = 3
 

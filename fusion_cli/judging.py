@@ -13,17 +13,16 @@ from typing import TYPE_CHECKING, NamedTuple
 from fusion_cli import events, prompts
 from fusion_cli.chat import ChatRequest, Message
 from fusion_cli.errors import KeyRejectedError, ModelError, ModelRejectedError, NoCreditsError
-from fusion_cli.fitting import LEAST_TOKENS, estimated_tokens, fit_into
+from fusion_cli.fitting import LEAST_TOKENS, SURELY_READ_TOKENS, estimated_tokens, fit_into
 from fusion_cli.negotiation import Form, given_way
 
 if TYPE_CHECKING:  # results and analysis bring pydantic (100 ms): imported while the first responses are awaited
     from collections.abc import Mapping
 
     from fusion_cli.analysis import Checked
+    from fusion_cli.chat import Delta
     from fusion_cli.record import Record
 
-# Every hosted model of today reads more than this, so a catalogue is asked only about longer prompts.
-SURELY_READ_TOKENS = 24_000
 _QUOTED_CHARS = 4000
 
 
@@ -202,7 +201,7 @@ class _Sitting:
             messages = (*self._messages(read), *again)
             try:
                 completion, _ = await self._record.call(
-                    "judge", self._request(form, messages), lambda delta: None, text_needed=False
+                    "judge", self._request(form, messages), self._show, text_needed=False
                 )
             except ModelRejectedError as error:
                 if error.partial:  # paid for: the same again would be, too
@@ -230,9 +229,20 @@ class _Sitting:
                 if context is not None:
                     self._form = self._form.within(context)
 
+    def _show(self, delta: Delta) -> None:
+        if delta.step:
+            self._record.emit(events.AnalysisToolCall(*delta.step))
+
     def _messages(self, responses: Mapping[str, str]) -> tuple[Message, ...]:
         record = self._record
-        return prompts.judge_messages(record.fence, self._prompt, responses, self._missing, quotes=record.plan.quotes)
+        return prompts.judge_messages(
+            record.fence,
+            self._prompt,
+            responses,
+            self._missing,
+            quotes=record.plan.quotes,
+            sources=record.lettered_sources(),
+        )
 
     def _request(self, form: Form, messages: tuple[Message, ...]) -> ChatRequest:
         plan = self._record.plan

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 from fusion_cli.choices import Seat
 from fusion_cli.errors import CredentialError, UsageError
+from fusion_cli.naming import Machine, Names
 from fusion_cli.plan import label_seats
-from fusion_cli.planning import Machine, Names, preset_in_effect, roles_of
+from fusion_cli.planning import preset_in_effect, roles_of
 from fusion_cli.presets import PRESETS, Preset
 from fusion_cli.settings import Settings
 from fusion_cli.values import as_data, printable

@@ -178,7 +178,7 @@ Web = Annotated[
     bool | None,
     typer.Option(
         "--web/--no-web",
-        help="Web search and fetch for panel and judge, where their provider runs such tools (OpenRouter).",
+        help="Web search and fetch for panel and judge: on OpenRouter its own, elsewhere run here.",
     ),
 ]
 MaxCompletionTokens = Annotated[

@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from fusion_cli import events, prompts
-from fusion_cli.chat import ChatRequest, Completion, Message, ModelClient, ToolCall
+from fusion_cli.chat import ChatRequest, Citation, Completion, Delta, Message, ModelClient, ToolCall
 from fusion_cli.errors import (
     FusionError,
     KeyRejectedError,
@@ -22,10 +23,11 @@ from fusion_cli.errors import (
     RateLimitError,
     internal_error,
 )
-from fusion_cli.fitting import context_named, estimated_tokens, fit_into, is_too_long
-from fusion_cli.judging import SURELY_READ_TOKENS, judge
-from fusion_cli.negotiation import REFUSED, Form
+from fusion_cli.fitting import context_named, is_too_long
+from fusion_cli.judging import judge
+from fusion_cli.negotiation import REFUSED
 from fusion_cli.record import Record
+from fusion_cli.synthesis import CAPPED, Turn, answered, synthesize
 
 if TYPE_CHECKING:  # results bring pydantic (100 ms): imported while the first responses are awaited
     from collections.abc import Iterator, Mapping
@@ -35,20 +37,6 @@ if TYPE_CHECKING:  # results bring pydantic (100 ms): imported while the first r
     from fusion_cli.results import AnalysisRun, AskRun
 
 _CONSULT_ROUNDS = 3
-_CAPPED = {
-    "status": "error",
-    "error": "the panel can be convened once a turn",
-    "failure_reason": "fusion_invocation_capped",
-}
-
-
-class Turn(NamedTuple):
-    """The outer model's first turn: an answer, or the call that convenes the panel."""
-
-    messages: tuple[Message, ...]
-    text: str = ""
-    call: ToolCall | None = None
-    prompt: str = ""
 
 
 async def ask(plan: Plan, models: ModelClient, emit: Emit) -> AskRun:
@@ -78,11 +66,21 @@ async def analyze(plan: Plan, models: ModelClient, emit: Emit) -> AnalysisRun:
 
 
 async def judge_responses(
-    plan: Plan, models: ModelClient, emit: Emit, *, responses: dict[Panelist, str], missing: int
+    plan: Plan,
+    models: ModelClient,
+    emit: Emit,
+    *,
+    responses: dict[Panelist, str],
+    missing: int,
+    cited: Mapping[str, tuple[Citation, ...]] = MappingProxyType({}),
 ) -> AnalysisRun:
-    """Have the judge compare responses that exist already; no panel is called."""
+    """Have the judge compare responses that exist already; no panel is called.
+
+    `cited` are the pages that each of them cites, by label.
+    """
     record = Record(plan, models, emit)
     record.responses = responses
+    record.cited.update(cited)
     with _noting_the_end(record):
         await judge(record, plan.prompt.text(), missing)
     return record.analysis_run()
@@ -133,7 +131,7 @@ async def consult(record: Record) -> Turn:
             raise
         if not completion.tool_calls or last:
             record.emit(events.OuterDecided(convene=False, forced=plan.tool_choice == "none"))
-            return Turn(messages, text=_answered(record, completion))
+            return Turn(messages, text=answered(record, completion))
         record.emit(events.OuterDiscarded())
         chosen, answers = _sort_calls(completion.tool_calls)
         messages = (*messages, Message("assistant", completion.text, completion.tool_calls), *answers)
@@ -153,7 +151,7 @@ def _sort_calls(calls: tuple[ToolCall, ...]) -> tuple[tuple[ToolCall, str] | Non
         if call.name != prompts.FUSION_TOOL.name:
             refusals.append(prompts.tool_answer(call, {"status": "error", "error": "there is no such tool"}))
         elif chosen:
-            refusals.append(prompts.tool_answer(call, _CAPPED))
+            refusals.append(prompts.tool_answer(call, CAPPED))
         elif question := _question(call.arguments):
             chosen = (call, question)
         else:
@@ -215,11 +213,17 @@ async def _ask_panelist(record: Record, panelist: Panelist, prompt: str) -> None
         extra=plan.extra_for(panelist.model),
     )
 
+    def show(delta: Delta) -> None:
+        if delta.step:
+            emit(events.PanelToolCall(panelist.label, *delta.step))
+        else:
+            emit(events.PanelDelta(panelist.label, delta.text, delta.reasoning))
+
     async def answer(request: ChatRequest) -> tuple[Completion, float]:
         return await record.call(
             "panel",
             request,
-            lambda delta: emit(events.PanelDelta(panelist.label, delta.text, delta.reasoning)),
+            show,
             label=panelist.label,
         )
 
@@ -246,6 +250,7 @@ async def _ask_panelist(record: Record, panelist: Panelist, prompt: str) -> None
         )
         return
     record.responses[panelist] = completion.text
+    record.cited[panelist.label] = completion.citations
     if completion.truncated:
         record.warn(f"the response of {panelist.label} was cut off by its token limit", shown=True)
     emit(
@@ -256,6 +261,7 @@ async def _ask_panelist(record: Record, panelist: Panelist, prompt: str) -> None
             took,
             completion.usage,
             completion.truncated,
+            completion.citations,
         )
     )
 
@@ -288,92 +294,3 @@ def _why_all_failed(failures: list[ModelError]) -> tuple[str, ModelError]:
     ):
         return "all_panels_failed", failures[0]
     return "all_panels_failed", ModelError("all panel models failed")
-
-
-async def synthesize(record: Record, turn: Turn, call: ToolCall) -> str:
-    """Have the outer model write the answer from the tool result, or alone where there is none.
-
-    Raises:
-        ModelError: There is no answer.
-    """
-    plan = record.plan
-    if record.cause and record.shares_account(record.cause, plan.outer):
-        raise record.cause
-    result = record.tool_result().for_outer_model()
-    as_tool = ChatRequest(
-        plan.outer,
-        prompts.answer_messages(_result_after_its_call(turn.messages, prompts.tool_answer(call, result))),
-        plan.answer_max_completion_tokens,
-        seed=plan.seed,
-        tools=(prompts.FUSION_TOOL,),
-        tool_choice="none",
-        extra=plan.outer_extra,
-    )
-    if plan.outer.is_local:
-        return await _write(record, await _as_text(record, turn, as_tool))
-    try:
-        return await _write(record, as_tool)
-    except ModelRejectedError as error:  # a server without tools must not cost a panel that is paid for
-        if error.status_code not in REFUSED or error.partial:
-            raise
-        record.warn(f"{plan.outer.slug} refused the tool result ({error}): asked again in plain text")
-        return await _write(record, await _as_text(record, turn, as_tool))
-
-
-async def _as_text(record: Record, turn: Turn, as_tool: ChatRequest) -> ChatRequest:
-    """Return the request for a model that knows no tools, the responses cut where they are too long for it."""
-    plan = record.plan
-    analysis = record.analysis.model_dump() if record.analysis else None
-    asked, system = turn.prompt, plan.system
-    if plan.conversation:
-        first = plan.conversation[0]
-        asked, system = plan.prompt.text(), first.content if first.role == "system" else None
-
-    def messages(responses: Mapping[str, str]) -> tuple[Message, ...]:
-        return prompts.plain_answer_messages(
-            record.fence, asked, responses, analysis, system, small_model=plan.outer.is_local
-        )
-
-    responses = record.lettered_responses()
-    size = sum(estimated_tokens(message.content) for message in messages(responses))
-    if plan.outer.is_local or size > SURELY_READ_TOKENS:
-        context = await record.models.context_tokens(plan.outer)
-        if context is not None:
-            whole = Form(limit=as_tool.max_completion_tokens).within(context)
-            responses = fit_into(whole.room or 0, responses, messages)
-    return as_tool._replace(messages=messages(responses), tools=(), tool_choice=None)
-
-
-async def _write(record: Record, request: ChatRequest) -> str:
-    """Return the answer; a model that calls the tool once more, which it may not, is told so once."""
-
-    async def ask_outer(request: ChatRequest, *, last: bool) -> Completion:
-        completion, _ = await record.call(
-            "outer",
-            request,
-            lambda delta: record.emit(events.AnswerDelta(delta.text)),
-            calls_suffice=not last,
-        )
-        return completion
-
-    completion = await ask_outer(request, last=False)
-    if not completion.text.strip():
-        record.warn(f"{request.model.slug} called a tool once more and was refused (fusion_invocation_capped)")
-        refusals = (prompts.tool_answer(call, _CAPPED) for call in completion.tool_calls)
-        again = Message("assistant", completion.text, completion.tool_calls)
-        completion = await ask_outer(request._replace(messages=(*request.messages, again, *refusals)), last=True)
-    return _answered(record, completion)
-
-
-def _answered(record: Record, completion: Completion) -> str:
-    """Return the final answer, after telling of it and of what it lacks."""
-    if completion.truncated:
-        record.degrade("the answer was cut off by its token limit")
-    record.emit(events.AnswerCompleted(completion.text))
-    return completion.text
-
-
-def _result_after_its_call(messages: tuple[Message, ...], result: Message) -> tuple[Message, ...]:
-    """Return the conversation with the tool's result first among the answers to that turn's calls."""
-    turn = next(index for index, message in reversed(list(enumerate(messages))) if message.tool_calls)
-    return (*messages[: turn + 1], result, *messages[turn + 1 :])

@@ -14,6 +14,7 @@ ToolChoice = Literal["auto", "required", "none"]
 MAX_PANELISTS = 8
 DEFAULT_MAX_COMPLETION_TOKENS = 16_000
 DEFAULT_MAX_TOOL_CALLS = 4
+WEB_SEARCH, WEB_FETCH = "openrouter:web_search", "openrouter:web_fetch"
 
 
 class Panelist(NamedTuple):
@@ -49,7 +50,8 @@ class Plan(NamedTuple):
         conversation: What the outer model reads, where that is more than the prompt (`ask --request`).
         outer_extra: What else the body of every call to the outer model holds, as the user's request had it.
         inner_extra: The same of every call to panel and judge, where OpenRouter serves them.
-        tools: The server tools of panel and judge, where their provider runs such.
+        tools: The web tools of panel and judge: run by their provider, or else here.
+        search: What is searched with here; None where no search is configured.
         max_tool_calls: How many steps with tools each of them may take.
         quotes: Whether the judge gives quotes, which are checked.
         second_look: Whether the responses are judged in reversed order, too.
@@ -70,6 +72,7 @@ class Plan(NamedTuple):
     outer_extra: Mapping[str, Any] = MappingProxyType({})
     inner_extra: Mapping[str, Any] = MappingProxyType({})
     tools: tuple[ServerTool, ...] = ()
+    search: str | None = None
     max_tool_calls: int = DEFAULT_MAX_TOOL_CALLS
     quotes: bool = False
     second_look: bool = False
@@ -82,9 +85,22 @@ class Plan(NamedTuple):
             return frozenset({self.outer})
         return frozenset({self.outer, self.judge, *(panelist.model for panelist in self.panel)})
 
+    @property
+    def inner_models(self) -> tuple[ModelName, ...]:
+        """The judge's and each panelist's model."""
+        return (self.judge, *(panelist.model for panelist in self.panel))
+
     def tools_for(self, model: ModelName) -> tuple[ServerTool, ...]:
         """Return the tools that a panelist or the judge on this model gets."""
+        if self.runs_tools_of(model):
+            run_here = {WEB_FETCH, *([WEB_SEARCH] if self.search else [])}
+            return tuple(tool for tool in self.tools if tool.type in run_here)
         return self.tools if model.has_server_tools else ()
+
+    @staticmethod
+    def runs_tools_of(model: ModelName) -> bool:
+        """Say whether this model's tools are run here, as its server runs none."""
+        return not model.is_local and not model.has_server_tools
 
     def extra_for(self, model: ModelName) -> Mapping[str, Any]:
         """Return what else the body of a panelist's or the judge's call to this model holds."""

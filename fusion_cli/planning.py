@@ -3,13 +3,14 @@
 Owns who is asked by default. Knows neither where a choice was written down nor how a plan is carried out.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple, TypeVar
 
-from fusion_cli import defaults
+from fusion_cli import defaults, web_tools
 from fusion_cli.chat import ModelName
 from fusion_cli.choices import Choices, Seat
-from fusion_cli.errors import ConfigError, CredentialError, UsageError
+from fusion_cli.errors import CredentialError, UsageError
+from fusion_cli.naming import Machine, Names, demand_access
 from fusion_cli.plan import (
     DEFAULT_MAX_COMPLETION_TOKENS,
     DEFAULT_MAX_TOOL_CALLS,
@@ -20,19 +21,11 @@ from fusion_cli.plan import (
     label_seats,
 )
 from fusion_cli.presets import PRESETS
-from fusion_cli.settings import Provider, Settings, parse_model, resolve_provider
+from fusion_cli.settings import Settings
 from fusion_cli.values import describe, shown
 
 _T = TypeVar("_T")
 _PANELS = ("max_tool_calls", "max_completion_tokens", "temperature", "reasoning", "quotes", "second_look")
-
-
-class Machine(NamedTuple):
-    """What this machine can do, looked up when it matters."""
-
-    engine_installed: Callable[[], bool]
-    memory_is_short: Callable[[], bool]
-    embedded_models: Callable[[], Collection[str]]
 
 
 class Roles(NamedTuple):
@@ -103,12 +96,14 @@ def make_plan(
     panel = _panel(roles.panel, choices, asked, names)
     if tool_choice is None:  # the embedded models ignore tools, so they cannot decide
         tool_choice = "required" if outer.is_local else "auto"
-    plan = _judged(choices, asked, Plan(prompt, panel, judge, outer, tool_choice, system=asked.system), web=web)
+    plan = _judged(asked, Plan(prompt, panel, judge, outer, tool_choice, system=asked.system))
     if tool_choice == "none":
         plan = plan._replace(warnings=_vain(choices, asked, layered.from_preset, web=web))
+    else:
+        plan = _equipped(choices, asked, plan, settings, machine, web=web)
     if outer.is_local:
         plan = plan._replace(answer_max_completion_tokens=defaults.LOCAL_MAX_TOKENS["answer"])
-    _demand_access(plan.models, settings, machine)
+    demand_access(plan.models, settings, machine)
     return plan
 
 
@@ -135,8 +130,9 @@ def make_judge_plan(
     if name is None:
         raise UsageError("no judge was named", hint="Name one with -j.")
     judge = names.model(name)
-    plan = _judged(choices, asked, Plan(prompt, (), judge, judge, "none"), web=web)._replace(panel=tuple(panel))
-    _demand_access(plan.models, settings, machine)
+    plan = _judged(asked, Plan(prompt, (), judge, judge, "none"))
+    plan = _equipped(choices, asked, plan, settings, machine, web=web)._replace(panel=tuple(panel))
+    demand_access(plan.models, settings, machine)
     return plan
 
 
@@ -244,63 +240,6 @@ def _roles(asked: Choices, preset_judge: str | None, default: str | None) -> Rol
     return Roles(panel, judge, _first(asked.model, preset_judge, judge))
 
 
-class Names:
-    """Resolve `[provider:]slug`; the default provider is looked up only when a name needs one."""
-
-    def __init__(self, settings: Settings, machine: Machine, provider: str | None) -> None:
-        self._provider = provider
-        self._settings = settings
-        self.machine = machine
-        if provider is not None:  # one that does not exist is a mistake even where no name needs it
-            self.default_provider()
-
-    def default_provider(self) -> str:
-        """Return who serves what is named without a provider.
-
-        Raises:
-            UsageError: The one that was named does not exist.
-            CredentialError: None was named, and none can be used.
-        """
-        return resolve_provider(self._settings, self._provider, self.machine.engine_installed)
-
-    def named(self, name: str) -> ModelName:
-        """Return the model that a name means, whether it can be had or not.
-
-        Raises:
-            UsageError: The name is none.
-            CredentialError: It has no provider, and there is none by default.
-        """
-        head, colon, _ = name.partition(":")
-        default = "" if colon and head in self._settings.providers else self.default_provider()
-        model = parse_model(name, self._settings, default)
-        own = self._settings.local_model
-        return model._replace(slug=own.stem) if model.is_local and own else model
-
-    def model(self, name: str) -> ModelName:
-        """Return the model that a name means.
-
-        Raises:
-            UsageError: The name is none, or that of an embedded model that does not exist.
-            ConfigError: The file of one's own weights is missing.
-            CredentialError: It has no provider, and there is none by default that has it.
-        """
-        model, own = self.named(name), self._settings.local_model
-        if not model.is_local:
-            return model
-        known = (*([own.stem] if own else []), *self.machine.embedded_models())
-        is_named = name.startswith("local:") or (self._provider or self._settings.default_provider) is not None
-        if not is_named and name not in known:  # it is one of the engine's only because there is no key
-            hint = f"Embedded models are named {', '.join(f'local:{slug}' for slug in known)}."
-            raise _no_key(self._settings.providers["openrouter"], hint)
-        if own is None:
-            if model.slug not in known:
-                raise UsageError(f"there is no embedded model {describe(model.slug)}; known are {', '.join(known)}")
-        elif not own.is_file():
-            source = self._settings.sources.get("local.model", "").removeprefix("environment ")
-            raise ConfigError(f"{'local.model' if source in ('', 'file') else source}: there is no file {own}")
-        return model
-
-
 def _default_preset(asked: Choices, names: Names) -> str | None:
     """Return the preset of who serves the model that was named, else of the default provider; none beside a panel."""
     if asked.panel:
@@ -317,18 +256,24 @@ def _default_preset(asked: Choices, names: Names) -> str | None:
     return None
 
 
-def _judged(choices: Choices, asked: Choices, plan: Plan, *, web: bool) -> Plan:
-    """Return the plan with all that every run with a judge has, and with what cannot be honoured."""
-    plan = plan._replace(
+def _judged(asked: Choices, plan: Plan) -> Plan:
+    """Return the plan with all that every run with a judge has."""
+    return plan._replace(
         judge_max_completion_tokens=_tokens("judge", plan.judge, asked.max_completion_tokens),
         reasoning=asked.reasoning,
         seed=asked.seed,
-        tools=defaults.TOOLS if asked.tools is None or (web and not asked.tools) else asked.tools,
         max_tool_calls=asked.max_tool_calls or DEFAULT_MAX_TOOL_CALLS,
         quotes=bool(asked.quotes),
         second_look=bool(asked.second_look),
     )
-    return plan._replace(warnings=_warnings(choices, plan, web=web))
+
+
+def _equipped(choices: Choices, asked: Choices, plan: Plan, settings: Settings, machine: Machine, *, web: bool) -> Plan:
+    """Return the plan with its web tools, and with what cannot be honoured of them."""
+    tools = defaults.TOOLS if asked.tools is None or (web and not asked.tools) else asked.tools
+    plan = web_tools.equipped(plan, tools, settings.web, machine.ddgs_installed)
+    is_limited = choices.max_tool_calls is not None
+    return plan._replace(warnings=web_tools.warnings(plan, wanted=web or bool(choices.tools), is_limited=is_limited))
 
 
 def _vain(choices: Choices, asked: Choices, preset: Choices, *, web: bool) -> tuple[str, ...]:
@@ -368,30 +313,6 @@ def _panel(seats: Sequence[Seat], choices: Choices, asked: Choices, names: Names
         )
         for label, model, seat in zip(labels, models, seats, strict=True)
     )
-
-
-def _warnings(choices: Choices, plan: Plan, *, web: bool) -> tuple[str, ...]:
-    """Return what was asked for explicitly of web tools and cannot be had."""
-    served = any(model.has_server_tools for model in (plan.judge, *(panelist.model for panelist in plan.panel)))
-    if (web or choices.tools) and not served:
-        return ("web tools are run by OpenRouter only: no model of this run has any",)
-    if choices.max_tool_calls is not None and not (served and plan.tools):
-        return ("a limit of tool calls was given, but no model of this run has web tools",)
-    return ()
-
-
-def _demand_access(models: Iterable[ModelName], settings: Settings, machine: Machine) -> None:
-    for name in sorted({model.provider for model in models}):
-        provider = settings.providers[name]
-        if provider.is_local and not machine.engine_installed():
-            raise ConfigError("the embedded engine is not installed", hint="pip install 'fusion-deliberation[local]'")
-        if provider.api_key_env and not provider.api_key:
-            raise _no_key(provider)
-
-
-def _no_key(provider: Provider, hint: str = "") -> CredentialError:
-    where = " (get a key at https://openrouter.ai/keys)" if provider.is_openrouter else ""
-    return CredentialError(f"no key for {provider.name}: set {provider.api_key_env}{where}", hint=hint)
 
 
 def _tokens(role: str, model: ModelName, limit: int | None) -> int:

@@ -7,9 +7,12 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
-from fusion_cli.chat import FunctionTool, Message, OutputSchema, ToolCall
+from fusion_cli.chat import Citation, FunctionTool, Message, OutputSchema, ToolCall
+
+Cited = Mapping[str, Sequence[tuple[int, Citation]]]  # letter to pages, each with its number among the run's sources
 
 FUSION_TOOL = FunctionTool(
     name="fusion",
@@ -43,6 +46,8 @@ ANSWER_FROM_RESULT = (
     "spots. Where the result has no analysis, compare the responses yourself. Where it reports an error, answer from "
     "your own knowledge. Answer the question directly, without describing the panel or the tool."
 )
+
+_CITE = "Where you rely on a source that is listed, cite its number, like [1]: the list is printed below your answer."
 
 # Judge and, where it knows no tools, outer model read the same words first: an engine that caches prompts reads the
 # responses once. So what each has to do comes last.
@@ -78,6 +83,7 @@ not speak of respondents or of an analysis."""
 _SHORT = " Two short paragraphs, about 120 words in all."  # small models do not know when to stop
 
 # Tokens of ChatML, Llama, DeepSeek, Gemma and Mistral templates: what stands before their telling half.
+_MOST_SOURCES = 30  # of one response, or told to the outer model
 _TURN_MARK = r"<(?=[|\uff5c]|/?s>|(?:start|end)_of_turn>)|\[(?=/?INST\])"
 _SMALL_LIST_CAP = {"consensus": 2, "contradictions": 1, "partial_coverage": 1, "unique_insights": 2, "blind_spots": 1}
 _SMALL_TEXT_CAP = 240  # wide, as it cuts in mid-sentence; all lists full still fit the judge's token limit
@@ -122,15 +128,21 @@ def tool_answer(call: ToolCall, result: Mapping[str, Any]) -> Message:
     return Message("tool", told, tool_call_id=call.id)
 
 
-def answer_messages(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+def answer_messages(messages: tuple[Message, ...], *, has_sources: bool = False) -> tuple[Message, ...]:
     """Return the conversation, tool result and all, as the outer model reads it to write the answer.
 
     There is one system message, as several servers take no more.
     """
+    task = f"{ANSWER_FROM_RESULT} {_CITE}" if has_sources else ANSWER_FROM_RESULT
     first, *rest = messages
     if first.role != "system":
-        return (Message("system", ANSWER_FROM_RESULT), *messages)
-    return (Message("system", f"{first.content}\n\n{ANSWER_FROM_RESULT}"), *rest)
+        return (Message("system", task), *messages)
+    return (Message("system", f"{first.content}\n\n{task}"), *rest)
+
+
+def numbered_sources(sources: Sequence[Citation]) -> list[dict[str, Any]]:
+    """Return the run's sources as the outer model reads them in the tool result."""
+    return [{"number": number, **page._asdict()} for number, page in enumerate(sources[:_MOST_SOURCES], 1)]
 
 
 def told_first(system: str | None, messages: tuple[Message, ...]) -> tuple[Message, ...]:
@@ -144,7 +156,13 @@ def told_first(system: str | None, messages: tuple[Message, ...]) -> tuple[Messa
 
 
 def judge_messages(
-    fence: str, prompt: str, responses: Mapping[str, str], missing: int, *, quotes: bool = False
+    fence: str,
+    prompt: str,
+    responses: Mapping[str, str],
+    missing: int,
+    *,
+    quotes: bool = False,
+    sources: Cited = MappingProxyType({}),
 ) -> tuple[Message, ...]:
     """Return what the judge reads: letters for names, so that it cannot know whose response it reads.
 
@@ -154,10 +172,11 @@ def judge_messages(
         responses: Letter to response text.
         missing: How many panelists gave no response.
         quotes: Whether every attribution needs a quote.
+        sources: Letter to the pages that the response cites, numbered.
     """
     absent = f"{missing} further respondent(s) gave no response.\n\n" if missing else ""
     task = JUDGE_TASK.format(letters=", ".join(responses)) + (_QUOTES if quotes else "")
-    return _reading(fence, prompt, responses, absent + task)
+    return _reading(fence, prompt, responses, sources, absent + task)
 
 
 def plain_answer_messages(
@@ -168,6 +187,7 @@ def plain_answer_messages(
     system: str | None = None,
     *,
     small_model: bool = False,
+    sources: Cited = MappingProxyType({}),
 ) -> tuple[Message, ...]:
     """Return the synthesis prompt for a model that knows no tools; see `judge_messages` for the arguments.
 
@@ -177,12 +197,17 @@ def plain_answer_messages(
         return question_messages(prompt, system)
     told = fenced(fence, "analysis", _analysis_text(analysis)) + "\n\n" if analysis else ""
     task = _PLAIN_ANSWER.format(analysis=told, length=_SHORT if small_model else "")
-    return _reading(fence, prompt, responses, f"{task}\n\n{system}" if system else task)
+    task = f"{task} {_CITE}" if sources else task
+    return _reading(fence, prompt, responses, sources, f"{task}\n\n{system}" if system else task)
 
 
-def _reading(fence: str, prompt: str, responses: Mapping[str, str], task: str) -> tuple[Message, ...]:
+def _reading(fence: str, prompt: str, responses: Mapping[str, str], sources: Cited, task: str) -> tuple[Message, ...]:
     parts = [fenced(fence, "prompt", prompt)]
-    parts += [fenced(fence, f"Response {letter}", text) for letter, text in responses.items()]
+    for letter, text in responses.items():
+        parts.append(fenced(fence, f"Response {letter}", text))
+        if pages := sources.get(letter):
+            listed = "\n".join(f"[{number}] {page.title} {page.url}" for number, page in pages[:_MOST_SOURCES])
+            parts.append(fenced(fence, f"web pages that Response {letter} cites", listed))
     return (
         Message("system", _READING.format(fence=fence)),
         Message("user", "\n\n".join([*parts, task])),

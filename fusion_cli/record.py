@@ -26,7 +26,7 @@ from fusion_cli.prompts import new_fence
 if TYPE_CHECKING:  # pydantic (100 ms) is imported while the first responses are awaited
     from collections.abc import Callable
 
-    from fusion_cli.chat import ChatRequest, Citation, Completion, Delta, ModelClient, ModelName, Usage
+    from fusion_cli.chat import ChatRequest, Citation, Completion, Delta, ModelClient, ModelName, ToolStep, Usage
     from fusion_cli.events import Emit
     from fusion_cli.plan import Panelist, Plan
     from fusion_cli.results import Analysis, AnalysisRun, AskRun, Call, Quote, SecondLook, Supported, ToolResult
@@ -45,6 +45,9 @@ class CallNote(NamedTuple):
     duration_s: float
     finish_reason: str | None
     usage: Usage | None
+    tools: tuple[str, ...]
+    steps: tuple[ToolStep, ...]
+    citations: tuple[Citation, ...]
     error: str | None
     refused: bool
 
@@ -66,7 +69,7 @@ class Record:
         self.seed = int.from_bytes(os.urandom(4)) if plan.seed is None else plan.seed
         self.cause: FusionError | None = None
         self.models = models
-        self._sources: dict[str, Citation] = {}
+        self.cited: dict[str, tuple[Citation, ...]] = {}
         self._failure_reason: str | None = None
         self._calls: list[CallNote] = []
         self._warnings: list[str] = []
@@ -90,6 +93,12 @@ class Record:
             ModelError: The call failed, or brought no text where text is needed.
         """
         started = time.monotonic()
+        steps: list[ToolStep] = []
+
+        def watch(delta: Delta) -> None:
+            if delta.step and delta.step.status != "started":
+                steps.append(delta.step)
+            on_delta(delta)
 
         def note(completion: Completion | None, error: ModelError | None, problem: str | None) -> float:
             took = round(time.monotonic() - started, 3)
@@ -103,15 +112,18 @@ class Record:
                     attempts,
                     took,
                     completion.finish_reason if completion else None,
-                    completion.usage if completion else None,
+                    completion.usage if completion else error.usage if error else None,
+                    tuple(tool.type.rpartition(":")[2] for tool in request.server_tools),
+                    tuple(steps),
+                    completion.citations if completion else (),
                     problem,
-                    refused=bool(error and error.status_code and not error.partial),
+                    refused=bool(error and error.status_code and not error.partial and error.usage is None),
                 )
             )
             return took
 
         try:
-            completion = await self.models.complete(request, on_delta)
+            completion = await self.models.complete(request, watch)
         except ModelError as error:
             error.provider, error.model = request.model
             error.duration_s = note(None, error, str(error))
@@ -124,8 +136,6 @@ class Record:
             failure.provider, failure.model = request.model
             failure.duration_s = note(None, failure, str(failure))
             raise failure from bug
-        for citation in completion.citations:
-            self._sources.setdefault(citation.url, citation)
         text_needed = text_needed and not (calls_suffice and completion.tool_calls)
         if text_needed and not completion.text.strip():
             empty = EmptyCompletionError(_why_empty(completion))
@@ -155,6 +165,24 @@ class Record:
                 if text != self.responses[panelist]:
                     self.warn(f"the judge is not shown the ready-made analysis in the response of {panelist.label}")
         return {letter: self._readable[panelist] for letter, panelist in self.letters(reverse=reverse).items()}
+
+    def sources(self) -> list[Citation]:
+        """Return the pages that were cited, each once: the panel's in the order of its seats, then the others'."""
+        others = [call.citations for call in self._calls if call.role != "panel" and call.error is None]
+        cited = [self.cited.get(panelist.label, ()) for panelist in self.plan.panel]
+        found: dict[str, Citation] = {}
+        for page in (page for pages in (*cited, *others) for page in pages):
+            found.setdefault(page.url, page)
+        return list(found.values())
+
+    def lettered_sources(self, *, reverse: bool = False) -> dict[str, list[tuple[int, Citation]]]:
+        """Return which pages each response cites, by letter, with their numbers among all sources."""
+        numbers = {page.url: number for number, page in enumerate(self.sources(), 1)}
+        return {
+            letter: [(numbers[page.url], page) for page in pages]
+            for letter, panelist in self.letters(reverse=reverse).items()
+            if (pages := self.cited.get(panelist.label))
+        }
 
     @property
     def supported(self) -> Supported | None:
@@ -262,7 +290,7 @@ class Record:
         billed = [call.usage or Usage() for call in self._calls if not call.refused]
         return {
             "degraded": self._degraded or bool(self.failures),
-            "sources": [Source(**citation._asdict()) for citation in self._sources.values()],
+            "sources": [Source(**citation._asdict()) for citation in self.sources()],
             "supported": self.supported,
             "quotes": self.quotes,
             "second_look": self.second_look,
@@ -330,10 +358,18 @@ def _nothing_sent() -> dict[str, Any]:
 
 
 def _public(call: CallNote) -> Call:
-    from fusion_cli.results import Call, CallUsage
+    from fusion_cli.results import Call, CallUsage, Source, ToolUse
 
-    fields = {key: value for key, value in call._asdict().items() if key not in {"usage", "refused"}}
-    return Call(**fields, usage=CallUsage(**call.usage._asdict()) if call.usage else None)
+    fields = {key: value for key, value in call._asdict().items() if key in Call.model_fields}
+    return Call(
+        **{
+            **fields,
+            "tools": list(call.tools),
+            "usage": CallUsage(**call.usage._asdict()) if call.usage else None,
+            "tool_calls": [ToolUse(tool=step.tool, input=step.input, error=step.error or None) for step in call.steps],
+            "sources": [Source(**citation._asdict()) for citation in call.citations],
+        }
+    )
 
 
 def _reason(error: FusionError) -> str:

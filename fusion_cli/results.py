@@ -96,7 +96,7 @@ class ToolResult(_Shape):
 
 
 class Source(_Shape):
-    """A web page that a panelist or the judge says it used."""
+    """A web page that a model says it used, or that was read for it."""
 
     url: str
     title: str
@@ -178,10 +178,20 @@ class CallUsage(_Shape):
     web_search_requests: int | None
 
 
+class ToolUse(_Shape):
+    """One tool call that was carried out here; `input` is the query or the URL, `error` is null if it worked."""
+
+    tool: str
+    input: str
+    error: str | None
+
+
 class Call(_Shape):
     """One call to one model, `role` being who it played; `error` is null when it succeeded.
 
     `answered_by` is the concrete model, where the server names it: a slug like `~author/family-latest` names a family.
+    `tools` are the web tools that the model was offered. `tool_calls` are those that were carried out here, in the
+    order of their ends: of what OpenRouter carries out, `usage` has the numbers. `sources` are the pages of this call.
     """
 
     role: Literal["outer", "panel", "judge"]
@@ -192,6 +202,9 @@ class Call(_Shape):
     duration_s: float
     finish_reason: str | None
     usage: CallUsage | None
+    tools: list[str]
+    tool_calls: list[ToolUse]
+    sources: list[Source]
     error: str | None = None
 
 

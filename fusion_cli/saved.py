@@ -4,10 +4,12 @@ Opens nothing, calls nobody.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from fusion_cli.chat import ModelName
+from fusion_cli.chat import Citation, ModelName
+from fusion_cli.citations import fit_citation
 from fusion_cli.errors import UsageError
 from fusion_cli.plan import MAX_PANELISTS, Panelist, label_panel
 from fusion_cli.terminal import one_line
@@ -15,12 +17,16 @@ from fusion_cli.values import LABEL, MisfitError, shown
 
 
 class SavedResponses(NamedTuple):
-    """A panel that has answered: its prompt, its responses, how many gave none, and what to say of the file."""
+    """A panel that has answered: its prompt, its responses, how many gave none, and what to say of the file.
+
+    `cited` are the web pages that each response cites, by label.
+    """
 
     prompt: str
     responses: dict[Panelist, str]
     missing: int
     warnings: tuple[str, ...] = ()
+    cited: Mapping[str, tuple[Citation, ...]] = MappingProxyType({})
 
     def as_known(self) -> dict[str, Any]:
         """Return them as the object that they could have been read from."""
@@ -28,7 +34,11 @@ class SavedResponses(NamedTuple):
             {"model": panelist.model.slug, "label": panelist.label, "content": text}
             for panelist, text in self.responses.items()
         ]
-        return {"prompt": self.prompt, "responses": rows}
+        calls = [
+            {"role": "panel", "label": label, "sources": [page._asdict() for page in pages]}
+            for label, pages in self.cited.items()
+        ]
+        return {"prompt": self.prompt, "responses": rows, "calls": calls}
 
 
 def read_responses(text: str, name: str, prompt: str | None) -> SavedResponses:
@@ -65,7 +75,7 @@ def read_responses(text: str, name: str, prompt: str | None) -> SavedResponses:
     labels, warnings = _labels([row.get("label") for row in answered], slugs, name)
     seats = [Panelist(label, ModelName("", slug)) for label, slug in zip(labels, slugs, strict=True)]
     responses = {seat: row["content"] for seat, row in zip(seats, answered, strict=True)}
-    return SavedResponses(asked, responses, missing, warnings)
+    return SavedResponses(asked, responses, missing, warnings, _cited(value.get("calls"), labels))
 
 
 def label_and_file(said: str) -> tuple[str, str]:
@@ -109,6 +119,18 @@ def _labels(said: Sequence[Any], slugs: list[str], name: str) -> tuple[list[str]
     if said == labels or not any(said):  # too long as they are, or from before there were any
         return labels, ()
     return labels, (f"{name}: labels are missing, unfit or double: the responses are called by their models",)
+
+
+def _cited(calls: Any, labels: Sequence[str]) -> dict[str, tuple[Citation, ...]]:
+    """Return the pages that a file's panel cites, by label, as far as they can be read."""
+    found: dict[str, tuple[Citation, ...]] = {}
+    for call in calls if isinstance(calls, list) else ():
+        is_panels = isinstance(call, dict) and call.get("role") == "panel" and call.get("label") in labels
+        sources = call.get("sources") if is_panels else None
+        pages = [fit_citation(row) for row in sources if isinstance(row, dict)] if isinstance(sources, list) else []
+        if usable := tuple(page for page in pages if page):
+            found[call["label"]] = usable
+    return found
 
 
 def _is_label(value: Any) -> bool:

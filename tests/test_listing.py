@@ -7,8 +7,9 @@ import pytest
 from fusion_cli import settings
 from fusion_cli.choices import Choices, Seat
 from fusion_cli.listing import as_text, brief, cut, list_presets
+from fusion_cli.naming import Machine
 from fusion_cli.plan import Plan, Prompt
-from fusion_cli.planning import Machine, make_plan
+from fusion_cli.planning import make_plan
 from fusion_cli.presets import Preset
 
 MACHINE = Machine(lambda: True, lambda: False, lambda: ["qwen2.5-coder-1.5b", "qwen2.5-coder-0.5b"])

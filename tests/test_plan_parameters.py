@@ -7,14 +7,17 @@ import pytest
 from fusion_cli.chat import Reasoning, ServerTool
 from fusion_cli.choices import Choices, Seat
 from fusion_cli.errors import UsageError
+from fusion_cli.naming import Machine
 from fusion_cli.plan import Plan, Prompt
-from fusion_cli.planning import Machine, make_plan
+from fusion_cli.planning import make_plan
 from fusion_cli.presets import Preset
-from fusion_cli.settings import Settings
+from fusion_cli.settings import Settings, Web
+from fusion_cli.web_tools import NO_SEARCH
 from tests.test_planning import LARGE, judged, machine, planned, seats, settings
 
 SEARCH = ServerTool("openrouter:web_search", {"max_results": 3})
-BOTH = (ServerTool("openrouter:web_search"), ServerTool("openrouter:web_fetch"))
+FETCH = ServerTool("openrouter:web_fetch")
+BOTH = (ServerTool("openrouter:web_search"), FETCH)
 LOW, HIGH, TOKENS = Reasoning("low"), Reasoning("high"), Reasoning(None, 500)
 
 
@@ -129,9 +132,12 @@ def test_no_two_seats_are_called_the_same(panel: tuple[Seat, ...], said: str) ->
         planned(Choices(panel=panel))
 
 
-NO_TOOLS = "web tools are run by OpenRouter only: no model of this run has any"
+NO_TOOLS = "no model of this run can use web tools: the embedded ones cannot call tools"
 NO_STEPS = "a limit of tool calls was given, but no model of this run has web tools"
 LAB = seats("lab:x")
+SEARXNG = Web(searxng_url="http://127.0.0.1:1")
+OTHER = ServerTool("openrouter:datetime")
+GO_WITHOUT = "models of other providers go without"
 
 
 @pytest.mark.parametrize(
@@ -142,12 +148,17 @@ LAB = seats("lab:x")
         (Choices(panel=LAB), {}, ()),
         (Choices(panel=LAB), {"tools": BOTH, "max_tool_calls": 2}, ()),
         (Choices(panel=LAB, tools=()), {}, ()),
-        (Choices(panel=LAB, tools=BOTH), {}, (NO_TOOLS,)),
-        (Choices(panel=LAB, model="m", judge="lab:j", tools=BOTH), {}, (NO_TOOLS,)),
-        (Choices(panel=LAB, judge="j", tools=BOTH), {}, ()),
-        (Choices(panel=(*LAB, Seat("a")), tools=BOTH), {}, ()),
+        (Choices(panel=LAB, tools=BOTH), {}, (NO_SEARCH,)),
+        (Choices(panel=LAB, model="m", judge="lab:j", tools=BOTH), {}, (NO_SEARCH,)),
+        (Choices(panel=LAB, judge="j", tools=BOTH), {}, (NO_SEARCH,)),
+        (Choices(panel=(*LAB, Seat("a")), tools=BOTH), {}, (NO_SEARCH,)),
+        (Choices(panel=LAB, tools=(FETCH,)), {}, ()),
+        (Choices(panel=LAB, tools=BOTH), {"web": SEARXNG}, ()),
+        (Choices(panel=LAB, tools=(OTHER, FETCH)), {}, (f"only OpenRouter runs {OTHER.type}: {GO_WITHOUT}",)),
+        (Choices(tools=(OTHER,)), {}, ()),
         (Choices(preset="local", tools=(SEARCH,), max_tool_calls=2), {}, (NO_TOOLS,)),
-        (Choices(panel=LAB, max_tool_calls=2), {}, (NO_STEPS,)),
+        (Choices(panel=LAB, max_tool_calls=2), {}, ()),
+        (Choices(panel=LAB, tools=(SEARCH,), max_tool_calls=2), {}, (NO_STEPS,)),
         (Choices(tools=(), max_tool_calls=2), {}, (NO_STEPS,)),
         (Choices(max_tool_calls=2), {"tools": ()}, (NO_STEPS,)),
     ],
@@ -170,7 +181,7 @@ def test_web_tools_that_cannot_be_had(choices: Choices, configured: dict[str, An
 def test_web_keeps_the_tools_that_were_chosen(choices: Choices, configured: Any, tools: tuple[ServerTool, ...]) -> None:
     """Who wants web tools gets those of the request or the configuration, and the usual ones where these have none."""
     assert planned(choices, settings(**configured), web=True).tools == tools
-    assert planned(Choices(panel=LAB), settings(**configured), web=True).warnings == (NO_TOOLS,)
+    assert planned(Choices(preset="local"), settings(**configured), web=True).warnings == (NO_TOOLS,)
 
 
 IN_VAIN = "the panel will not meet (tool choice: none), so these have no effect: "
@@ -235,8 +246,8 @@ def test_web_is_vain_without_a_panel() -> None:
 def test_the_judge_alone_has_web_tools_too() -> None:
     """`judge` gives its one model the tools, and says when that has none."""
     assert judged(Choices(tools=(SEARCH,), max_tool_calls=2)).tools == (SEARCH,)
-    assert judged(Choices(judge="lab:j", tools=BOTH)).warnings == (NO_TOOLS,)
-    assert judged(Choices(judge="lab:j", max_tool_calls=2)).warnings == (NO_STEPS,)
+    assert judged(Choices(judge="lab:j", tools=BOTH)).warnings == (NO_SEARCH,)
+    assert judged(Choices(judge="lab:j", tools=(), max_tool_calls=2)).warnings == (NO_STEPS,)
     assert judged(Choices(judge="lab:j")).warnings == ()
 
 

@@ -7,10 +7,11 @@ import pytest
 
 from fusion_cli.choices import Choices, Seat
 from fusion_cli.errors import ConfigError, CredentialError, UsageError
+from fusion_cli.naming import Machine
 from fusion_cli.plan import Plan, Prompt
-from fusion_cli.planning import Machine, make_judge_plan, make_plan
+from fusion_cli.planning import make_judge_plan, make_plan
 from fusion_cli.presets import Preset
-from fusion_cli.settings import Provider, Settings
+from fusion_cli.settings import Provider, Settings, Web
 from tests.story.scripted import plan as scripted_plan
 
 OPUS, SONNET = "~anthropic/claude-opus-latest", "~anthropic/claude-sonnet-latest"
@@ -45,7 +46,9 @@ OWN = {
 }
 
 
-def settings(*, key: bool = True, local_model: Path | None = None, depth: int = 0, **configured: Any) -> Settings:
+def settings(
+    *, key: bool = True, local_model: Path | None = None, depth: int = 0, web: Web | None = None, **configured: Any
+) -> Settings:
     """Return settings with three providers and some presets of the user's own."""
     openrouter = PROVIDERS["openrouter"] if key else PROVIDERS["openrouter"]._replace(api_key=None)
     return Settings(
@@ -55,6 +58,7 @@ def settings(*, key: bool = True, local_model: Path | None = None, depth: int = 
         presets=OWN,
         local_model=local_model,
         fusion_depth=depth,
+        web=web or Web(),
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fusion_cli.chat import ModelName
+from fusion_cli.chat import Citation, ModelName
 from fusion_cli.errors import UsageError
 from fusion_cli.plan import Panelist
 from fusion_cli.saved import SavedResponses, label_and_file, labelled_responses, read_responses
@@ -152,3 +152,64 @@ def test_labelled_texts_that_are_no_panel(texts: list[tuple[str, str]], prompt: 
     """Each misuse has its own words."""
     with pytest.raises(UsageError, match=said):
         labelled_responses(texts, prompt)
+
+
+LABELLED = [{**ROWS[0], "label": "ann"}, {**ROWS[1], "label": "bob"}]
+PAGE = {"url": "https://one.example/", "title": "One"}
+ONE = Citation("https://one.example/", "One")
+
+
+def cited(calls: Any, *, wrapped: bool = False) -> dict[str, tuple[Citation, ...]]:
+    """Return what is read of a file with these calls; in `ask`'s shape, if wrapped."""
+    shape = {"responses": LABELLED}
+    value = {"prompt": "q", "calls": calls, **({"result": shape} if wrapped else shape)}
+    return dict(read_responses(json.dumps(value), "f", None).cited)
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_cited_pages_come_back(wrapped: bool) -> None:
+    """What `analyze` and `ask` print of the panel's calls is read with its pages; other calls' are no response's."""
+    calls = [
+        {"role": "panel", "label": "bob", "sources": [PAGE, {"url": "https://two.example/"}]},
+        {"role": "panel", "label": "ann", "sources": []},
+        {"role": "panel", "label": "nobody", "sources": [PAGE]},
+        {"role": "judge", "label": "ann", "sources": [PAGE]},
+        {"role": "outer", "label": "ann", "sources": [PAGE]},
+    ]
+    assert cited(calls, wrapped=wrapped) == {"bob": (ONE, Citation("https://two.example/", "https://two.example/"))}
+
+
+@pytest.mark.parametrize(
+    "calls",
+    [
+        None,
+        7,
+        "panel",
+        {},
+        {"role": "panel", "label": "ann", "sources": [PAGE]},
+        [None, 7, "panel", [PAGE], {}],
+        [{"role": "panel", "sources": [PAGE]}],
+        [{"role": "panel", "label": label, "sources": [PAGE]} for label in (None, 7, ["ann"], {"ann": 1}, "Ann")],
+        [{"role": role, "label": "ann", "sources": [PAGE]} for role in ("judge", None, 7, ["panel"])],
+        [{"role": "panel", "label": "ann", "sources": sources} for sources in (None, 7, "x", PAGE)],
+        [{"role": "panel", "label": "ann", "sources": [None, 7, "https://e.org/", [PAGE], {}]}],
+        [{"role": "panel", "label": "ann", "sources": [{**PAGE, "url": url}]} for url in (None, 7, "javascript:x", "")],
+    ],
+)
+def test_hostile_calls_are_passed_over(calls: Any) -> None:
+    """Whatever stands in the place of calls, nothing is cited and nothing goes wrong."""
+    assert cited(calls) == {}
+
+
+def test_what_is_fit_stays_among_what_is_not() -> None:
+    """One broken page or call takes no other with it; titles are one clean line."""
+    forged = {"url": "https://two.example/", "title": "\x1b[31mTwo\n[9] Nine"}
+    calls = [None, {"role": "panel", "label": "ann", "sources": [7, {"url": "data:x"}, forged, PAGE]}]
+    assert cited(calls) == {"ann": (Citation("https://two.example/", "Two [9] Nine"), ONE)}
+
+
+def test_a_file_without_calls_cites_nothing() -> None:
+    """What older versions wrote is read as before, and what is read becomes what is known."""
+    assert read(*LABELLED).cited == {}
+    value = {"prompt": "q", "responses": LABELLED, "calls": [{"role": "panel", "label": "ann", "sources": [PAGE]}]}
+    assert read_responses(json.dumps(value), "f", None).as_known() == value

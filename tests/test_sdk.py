@@ -31,8 +31,8 @@ CALLED = (
 )
 TOOLS = (ServerTool("openrouter:web_search", {"max_results": 3}), ServerTool("openrouter:web_fetch"))
 
-# Upstream documents it and its fusion tool takes it for inner calls; the SDK's chat request does not know it yet.
-NOT_IN_THE_SDK = {"reasoning.max_tokens"}
+# Upstream documents them; the SDK's chat request does not know them yet.
+NOT_IN_THE_SDK = {"reasoning.max_tokens", "max_tool_calls"}
 
 
 def lost(sent: Any, kept: Any, path: str = "") -> list[str]:

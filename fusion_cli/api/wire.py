@@ -9,6 +9,7 @@ from typing import Any
 
 from fusion_cli.api.failures import error_from_body
 from fusion_cli.chat import ChatRequest, Citation, Completion, Delta, Message, OutputSchema, ToolCall, Usage
+from fusion_cli.citations import fit_citation
 from fusion_cli.errors import ServerFailedError
 from fusion_cli.terminal import one_line
 
@@ -16,7 +17,6 @@ MAX_TEXT_CHARS = 2_000_000
 MAX_TOOL_CALLS = 64
 _MAX_REFUSAL_CHARS = 2000
 MAX_CITATIONS = 200
-MAX_URL_CHARS = 2000
 
 
 def request_body(request: ChatRequest) -> dict[str, Any]:
@@ -47,7 +47,8 @@ def request_body(request: ChatRequest) -> dict[str, Any]:
     body["tools"] = [*functions, *on_server] or None
     body["tool_choice"] = request.tool_choice if functions else None
     if on_server and request.max_tool_calls:
-        # Chat completions has this condition for what its tools call `max_tool_calls`: after it comes a turn of text.
+        body["max_tool_calls"] = request.max_tool_calls
+        # Where a server knows both, this one counts: after it comes one more turn, of text.
         body["stop_server_tools_when"] = [{"type": "step_count_is", "step_count": request.max_tool_calls}]
     if isinstance(request.output_format, OutputSchema):
         schema = request.output_format
@@ -227,15 +228,7 @@ def _citation(annotation: Any) -> Citation | None:
     if not isinstance(annotation, dict) or annotation.get("type") != "url_citation":
         return None
     page = annotation.get("url_citation", annotation)
-    url = page.get("url") if isinstance(page, dict) else None
-    if not isinstance(url, str) or len(url) > MAX_URL_CHARS:
-        return None
-    url = one_line(url, 2 * MAX_URL_CHARS)  # cleaning can make it longer; half an address would lead elsewhere
-    scheme, _, rest = url.partition("://")
-    if scheme.lower() not in {"http", "https"} or not rest or len(url) > MAX_URL_CHARS:
-        return None
-    title = page.get("title")
-    return Citation(url, (one_line(title) if isinstance(title, str) else "") or url)
+    return fit_citation(page) if isinstance(page, dict) else None
 
 
 def _without_halves(text: str) -> str:

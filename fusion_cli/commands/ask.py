@@ -66,6 +66,10 @@ def ask(
             terminal.write_json(run.model_dump())
         elif run.answer is not None and not shown:
             terminal.write_line(run.answer)
+        if run.answer is not None and run.sources and not json:
+            from fusion_cli.sinks.analysis_text import source_lines
+
+            terminal.write_line("\n" + "\n".join(["Sources:", *source_lines(run)]))
         terminal.note(whether_the_panel_met(run, plan))
         delivery.conclude(run, strict=context.settings.strict if strict is None else strict)
 

@@ -88,7 +88,7 @@ def judge(
         plan = make_judge_plan(choices, context.settings, asked, panel, context.machine, web=bool(web))
         plan = plan._replace(warnings=(*saved.warnings, *plan.warnings))
         delivery.announce(plan, terminal, answers=False)
-        story = partial(pipeline.judge_responses, responses=saved.responses, missing=saved.missing)
+        story = partial(pipeline.judge_responses, responses=saved.responses, missing=saved.missing, cited=saved.cited)
         strict = context.settings.strict if strict is None else strict
         deliver = partial(delivery.deliver_analysis, terminal=terminal, as_json=json, strict=strict)
         context.carry_out(story, plan, deliver, known=saved.as_known())

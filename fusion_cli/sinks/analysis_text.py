@@ -1,6 +1,6 @@
 """An analysis as plain text, for a person or a pipe. Returns text, writes nothing; cleans nothing either."""
 
-from fusion_cli.results import AnalysisRun
+from fusion_cli.results import AnalysisRun, Run
 
 
 def analysis_text(run: AnalysisRun) -> str:
@@ -42,8 +42,22 @@ def analysis_text(run: AnalysisRun) -> str:
         ],
         "Blind spots": [point(f"blind_spots[{n}]", text) for n, text in enumerate(analysis.blind_spots)],
         "Checks": _checks(run),
+        "Sources": source_lines(run),
     }
     return "\n\n".join(f"## {title}\n\n" + "\n".join(lines) for title, lines in sections.items() if lines)
+
+
+def source_lines(run: Run) -> list[str]:
+    """Return the run's sources, numbered, each with who cites it."""
+    citing: dict[str, list[str]] = {}
+    for call in run.calls:
+        for source in call.sources:
+            citing.setdefault(source.url, []).append("the judge" if call.role == "judge" else call.label)
+    lines = []
+    for number, source in enumerate(run.sources, 1):
+        who = f" ({', '.join(dict.fromkeys(citing[source.url]))})" if source.url in citing else ""
+        lines += [f"[{number}] {source.title}{who}", f"    {source.url}"]
+    return lines
 
 
 def _checks(run: AnalysisRun) -> list[str]:

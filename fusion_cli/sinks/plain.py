@@ -38,6 +38,7 @@ class PlainSink:
         self._shown = False
         self.answer_shown = False
         self._refused = False
+        self._judge = ""
         self._bar: Progress | None = None
 
     def __call__(self, event: events.Event) -> None:
@@ -59,15 +60,21 @@ class PlainSink:
                 self._held = ""
                 self._cleaner = Cleaner()
                 self._terminal.end_line()
-            case events.PanelCompleted(label, _, _, duration_s, usage, truncated):
+            case events.PanelToolCall(label, _, tool, about, status, error):
+                self._note_tool("panel", label, tool, about, status, error)
+            case events.AnalysisToolCall(_, tool, about, status, error):
+                self._note_tool("judge", self._judge, tool, about, status, error)
+            case events.PanelCompleted(label, _, _, duration_s, usage, truncated, citations):
                 cut = ", cut off" if truncated else ""
-                self._note("panel", label, f"answered in {duration_s:.1f} s{_tokens(usage)}{cut}")
+                cited = f", {_count(len(citations), 'source')}" if citations else ""
+                self._note("panel", label, f"answered in {duration_s:.1f} s{_tokens(usage)}{cited}{cut}")
             case events.PanelFailed(status_code=401) if self._refused:
                 return  # the same key, refused to the next one
             case events.PanelFailed(label, _, error, status_code, _, duration_s):
                 self._refused = status_code == 401
                 self._note("panel", label, f"failed after {duration_s:.1f} s: {one_line(error)}")
             case events.AnalysisInProgress(model, responses):
+                self._judge = model
                 self._note("judge", model, f"reads {_count(responses, 'response')}")
             case events.AnalysisCompleted(analysis, duration_s, supported, second_look):
                 checks = [f"{supported.held} of {supported.checked} quotes hold"] if supported else []
@@ -94,6 +101,13 @@ class PlainSink:
 
     def _note(self, who: str, name: str, what: str) -> None:
         self._terminal.note(f"{who:<8}{one_line(name, 80)}  {what}")
+
+    def _note_tool(self, who: str, name: str, tool: str, about: str, status: str, error: str) -> None:
+        """Say what a model looks up as it starts to, and of the end only that it failed."""
+        if status == "completed":
+            return
+        what = f"{'searches' if tool == 'web_search' else 'reads'} {one_line(about, 120)}"
+        self._note(who, name, what if status == "started" else f"{what}: failed: {one_line(error)}")
 
     def _hold(self, text: str) -> None:
         if self._shown:

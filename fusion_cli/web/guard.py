@@ -87,12 +87,27 @@ def check_url(
     Args:
         url: What the model or a redirect wrote.
         allow_hosts: `host:port` as in a URL, such as `localhost:8000` or `[::1]:8000`: where the user wants the rules
-            for ports, names and addresses not to hold.
+            for ports, names and addresses not to hold. An address stands for all its spellings, a name for itself.
         allowed_domains: Unless empty, only these and their subdomains.
         blocked_domains: Not these, nor their subdomains.
 
     Raises:
         WebError: It may not be fetched, or it is not a URL.
+    """
+    target = read_url(url)
+    if not is_exempt(target, allow_hosts):
+        if target.port not in _DEFAULT_PORTS.values():
+            raise WebError(f"port {target.port} is not fetched from: only 80 and 443 are")
+        _check_host(target.host)
+    check_domains(target.host, allowed_domains, blocked_domains)
+    return target
+
+
+def read_url(url: str) -> Target:
+    """Return what a URL asks for, whether or not that may be fetched; `check_url` says so.
+
+    Raises:
+        WebError: It is not a URL, or one that could be read in two ways.
     """
     if len(url) > MAX_URL_CHARS:
         raise WebError(f"the URL is longer than {MAX_URL_CHARS:,} characters")
@@ -115,19 +130,26 @@ def check_url(
     if port != _DEFAULT_PORTS[kind]:
         shown += f":{port}"
     normalised = _normalised(f"{kind}://{shown}{_without_dots(parts['path'])}{parts['query'] or ''}", host)
-    target = Target(normalised, kind, host, port)
-    if not is_exempt(target, allow_hosts):
-        if port not in _DEFAULT_PORTS.values():
-            raise WebError(f"port {port} is not fetched from: only 80 and 443 are")
-        _check_host(host)
-    _check_domains(host, allowed_domains, blocked_domains)
-    return target
+    return Target(normalised, kind, host, port)
 
 
 def is_exempt(target: Target, allow_hosts: Collection[str]) -> bool:
     """Say whether the user named exactly this host and port as one for which the rules do not hold."""
     host = f"[{target.host}]" if ":" in target.host else target.host
     return f"{host}:{target.port}" in {entry.lower() for entry in allow_hosts}
+
+
+def check_domains(host: str, allowed: Sequence[str], blocked: Sequence[str]) -> None:
+    """Refuse a host, in the spelling of `Target.host`, that two lists of domains keep from being fetched.
+
+    Raises:
+        WebError: It is blocked, or not among those allowed, or something in a list is no domain.
+    """
+    if any(_is_within(host, _domain(entry)) for entry in blocked):
+        raise WebError(f"{host} is blocked in this run")
+    # Every entry is read, so that one which cannot be is told of at once.
+    if allowed and True not in [_is_within(host, _domain(entry)) for entry in allowed]:
+        raise WebError(f"{host} is not among the domains that this run may fetch from: {', '.join(allowed)[:300]}")
 
 
 def redirected(target: Target, location: str) -> str:
@@ -255,14 +277,6 @@ def _check_host(host: str) -> None:
             raise WebError(f"{host} is not the name of a public host") from None
     else:
         check_address(host)
-
-
-def _check_domains(host: str, allowed: Sequence[str], blocked: Sequence[str]) -> None:
-    if any(_is_within(host, _domain(entry)) for entry in blocked):
-        raise WebError(f"{host} is blocked in this run")
-    # Every entry is read, so that one which cannot be is told of at once.
-    if allowed and True not in [_is_within(host, _domain(entry)) for entry in allowed]:
-        raise WebError(f"{host} is not among the domains that this run may fetch from: {', '.join(allowed)[:300]}")
 
 
 def _domain(entry: str) -> str:

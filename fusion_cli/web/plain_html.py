@@ -1,12 +1,20 @@
-"""The text of an HTML page by the standard library alone: headings, paragraphs, lists, code and tables as Markdown.
+"""The text of an HTML page by the standard library alone: headings, links, lists, code and tables as Markdown.
 
-Drops what the page itself marks as navigation, form or script; knows no network, no budget and no other format.
+Drops what the page itself marks as navigation, form or script, keeps everything else; knows no network, no budget and
+no other format.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html.parser import HTMLParser
 from typing import NamedTuple
+from urllib.parse import urljoin
+
+PERMALINKS = {"\u00b6", "#", "\U0001f517", "\uf0c1"}  # the whole text of a link from a heading to itself
+LINE_NUMBERS = {"linenos", "linenodiv", "lineno"}  # classes of what stands beside code, or in it
+TARGETS = re.compile(r"\]\([^)\s]{0,600}\)")
+_NUMBERED = {"td", "div", "span", "pre"}
+_LONGEST_TARGET = 300
 
 _DROPPED = {"script", "style", "nav", "header", "footer", "form", "aside", "noscript", "template", "svg", "iframe"}
 _DROPPED |= {"object", "canvas", "video", "audio", "button", "select", "textarea", "dialog"}
@@ -15,32 +23,21 @@ _BOXES = {"div", "section", "ul", "ol", "table"}
 _BESIDE_ROLES = {"navigation", "banner", "contentinfo", "search", "dialog", "alertdialog", "complementary", "menu"}
 # Only whole names: a box called `nav-content-wrap` may hold the page.
 _BESIDE_NAMES = re.compile(
-    r"(?:site|page|global|top|main|left|right|primary|secondary|cookie|nav|ad)?[-_]?"
+    r"(?:site|page|post|global|top|main|left|right|primary|secondary|cookie|nav|ad)?[-_]?"
     r"(?:navbar|navigation|nav|menu|sidebar|topbar|breadcrumbs?|footer|cookies?|consent|banner|newsletter|"
     r"advert|advertisement|ads?|nav[-_]?links)"
 )
+# Remarks of the text itself, which docutils and forums put into an `aside`.
+_TEXT_ASIDES = {"quote", "admonition", "topic", "footnote", "footnote-list", "note", "tip", "warning", "callout"}
+_POSTS = {"answer", "post", "reply", "comment", "message", "topic-post", "crawler-post", "comtr", "timeline-comment"}
 _HEADINGS = {f"h{level}": "#" * level + " " for level in range(1, 7)}
-_BLOCKS = {
-    "p",
-    "div",
-    "section",
-    "article",
-    "main",
-    "figure",
-    "figcaption",
-    "address",
-    "details",
-    "summary",
-    "dl",
-    "dt",
-}
-_BLOCKS |= {"dd", "hr", "center", "body", "fieldset", "caption", "thead", "tbody", "tfoot", "title", "header", "footer"}
-_BLOCKS |= {"aside", "nav", "form", "hgroup", "legend"}
+_BLOCKS = {"p", "div", "section", "article", "main", "figure", "figcaption", "address", "details", "summary", "dl"}
+_BLOCKS |= {"dt", "dd", "hr", "center", "body", "fieldset", "caption", "thead", "tbody", "tfoot", "title", "header"}
+_BLOCKS |= {"footer", "aside", "nav", "form", "hgroup", "legend"}
 _LONGEST_CELL = 400  # a table with longer cells lays out the page
 _DEEPEST_LIST = 8
 _LEAST_MAIN = 200
 _LEAST_PROSE = 40
-_PERMALINKS = " \u00b6#\U0001f517\uf0c1"
 
 
 class Page(NamedTuple):
@@ -49,12 +46,14 @@ class Page(NamedTuple):
     Attributes:
         title: The page's own title; empty where it has none.
         text: Its text as Markdown; empty where it has none.
-        prose: Those blocks of the text that are more than links, and longer than a name or a date.
+        prose: Those blocks of the text that are more than links, and longer than a name or a date; without targets.
+        is_thread: Whether it holds several posts, answers or comments.
     """
 
     title: str
     text: str
     prose: Sequence[str]
+    is_thread: bool
 
 
 class _Block(NamedTuple):
@@ -64,16 +63,30 @@ class _Block(NamedTuple):
     in_main: bool
 
 
+def link_target(base: str, href: str) -> str:
+    """Return where a link leads as a model can use it; an empty string for one that leads nowhere else."""
+    href = href.strip()
+    if not href or href.startswith("#") or len(href) > _LONGEST_TARGET:
+        return ""
+    try:
+        target = re.sub(r"\s", "%20", urljoin(base, href)).replace("(", "%28").replace(")", "%29")
+    except ValueError:
+        return ""
+    return target if target.startswith(("http://", "https://")) and len(target) <= _LONGEST_TARGET else ""
+
+
 class Reader(HTMLParser):
     """Collect the blocks of a page that is fed to it; what was read so far can be had at any moment.
 
     Args:
+        url: Where the page is from: relative links are relative to it.
+        on_piece: Called before each piece of the page is taken; what it raises comes out of `feed` and `close`.
         lenient: Keep everything but scripts and the like, for pages that put their text where text does not belong.
     """
 
-    def __init__(self, *, lenient: bool = False) -> None:
+    def __init__(self, url: str, on_piece: Callable[[], None], *, lenient: bool = False) -> None:
         super().__init__(convert_charrefs=True)
-        self._lenient = lenient
+        self._base, self._on_piece, self._lenient = url, on_piece, lenient
         self._blocks: list[_Block] = []
         self._titles: dict[str, str] = {}
         self._reading: str | None = None  # the kind of title that is being read
@@ -81,7 +94,9 @@ class Reader(HTMLParser):
         self._main, self._main_depth = "", 0
         self._article_depth = 0
         self._parts: list[str] = []
-        self._linked, self._link_depth = 0, 0
+        self._link: tuple[int, str] | None = None  # the first of its parts, and where it leads
+        self._linked = self._posts = 0
+        self._in_code = False
         self._prefix = ""
         self._lists: list[int] = []  # the number of the last item; -1 in a list without numbers
         self._pre: list[str] | None = None
@@ -107,23 +122,26 @@ class Reader(HTMLParser):
             pieces.append(block.text)
             before = block.kind
         title = next((name for kind in ("og", "title", "h1") if (name := self._titles.get(kind, "").strip())), "")
-        prose = [
-            block.text for block in blocks if len(block.text) >= _LEAST_PROSE and block.linked * 2 < len(block.text)
-        ]
-        return Page(" ".join(title.split()), "".join(pieces), prose)
+        bare = [(TARGETS.sub("]", block.text), block.linked) for block in blocks]
+        prose = [text for text, linked in bare if len(text) >= _LEAST_PROSE and linked * 2 < len(text)]
+        return Page(" ".join(title.split()), "".join(pieces), prose, self._posts > 1)
 
     # What html.parser calls.
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Open an element."""
+        self._on_piece()
         if self._skipped:
             self._skip_depth += tag == self._skipped
         elif tag == "meta":
             named = dict(attrs)
             if named.get("property") == "og:title":
                 self._titles.setdefault("og", named.get("content") or "")
-        elif self._is_beside(tag, attrs):
-            self._flush()
+        elif tag == "base":
+            self._base = link_target(self._base, dict(attrs).get("href") or "") or self._base
+        elif self._is_beside(tag, dict(attrs)):
+            if self._pre is None:
+                self._flush()
             self._skipped, self._skip_depth = tag, 1
         elif self._pre is not None:
             if tag == "br":
@@ -133,6 +151,7 @@ class Reader(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         """Close an element."""
+        self._on_piece()
         if self._reading and tag in {"title", "h1"}:
             self._reading = None
         if self._skipped:
@@ -147,6 +166,7 @@ class Reader(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         """Take text."""
+        self._on_piece()
         if self._reading:
             self._titles[self._reading] = (self._titles.get(self._reading, "") + data)[:1000]
         if self._skipped or self._reading == "title":
@@ -154,27 +174,32 @@ class Reader(HTMLParser):
         if self._pre is not None:
             self._pre.append(data)
             return
-        if self._link_depth:
-            self._linked += len(data.strip())
         self._parts.append(re.sub(r"[ \t\r\n\f]+", " ", data))
+
+    def handle_comment(self, data: str) -> None:
+        """Pass over what nobody sees."""
+        self._on_piece()
+
+    handle_pi = unknown_decl = handle_comment
+    handle_decl = handle_comment  # type: ignore[assignment]  # it is given by position, whatever its name is
 
     # What the elements mean.
 
-    def _is_beside(self, tag: str, attrs: list[tuple[str, str | None]]) -> bool:
-        """Say whether an element stands beside the page's text, or is none."""
-        if tag in _ALWAYS_DROPPED:
+    def _is_beside(self, tag: str, named: dict[str, str | None]) -> bool:
+        """Say whether an element stands beside the page's text, or is none; count the posts of a thread."""
+        names = {*f"{named.get('class') or ''} {named.get('id') or ''}"[:1000].lower().split()}
+        self._posts += not names.isdisjoint(_POSTS)
+        if tag in _ALWAYS_DROPPED or (tag in _NUMBERED and not names.isdisjoint(LINE_NUMBERS)):
             return True
         if self._lenient:
             return False
-        if tag in _DROPPED:
-            return tag != "header" or not self._article_depth  # an article's own header has its heading
+        if tag == "header":
+            return not self._article_depth  # an article's own header has its heading
+        if tag == "aside":
+            return names.isdisjoint(_TEXT_ASIDES)
         if tag not in _BOXES:
-            return False
-        named = dict(attrs)
-        if (named.get("role") or "").lower() in _BESIDE_ROLES:
-            return True
-        names = f"{named.get('class') or ''} {named.get('id') or ''}"[:1000].lower().split()
-        return any(map(_BESIDE_NAMES.fullmatch, names))
+            return tag in _DROPPED
+        return (named.get("role") or "").lower() in _BESIDE_ROLES or any(map(_BESIDE_NAMES.fullmatch, names))
 
     def _open(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag == self._main:
@@ -187,11 +212,14 @@ class Reader(HTMLParser):
         if tag == "title":
             self._reading = None if "title" in self._titles else "title"
         elif tag == "a":
-            self._link_depth += 1
+            self._end_link()
+            if not self._in_code:
+                self._link = (len(self._parts), link_target(self._base, dict(attrs).get("href") or ""))
         elif tag == "br":
             self._parts.append(" " if self._in_cell else "\n")
         elif tag == "code":
             self._parts.append("`")
+            self._in_code = True
         elif tag == "pre":
             self._leave_row()
             self._pre = []
@@ -223,9 +251,11 @@ class Reader(HTMLParser):
 
     def _close(self, tag: str) -> None:
         if tag == "a":
-            self._link_depth = max(0, self._link_depth - 1)
+            self._end_link()
+            self._link = None
         elif tag == "code":
             self._parts.append("`")
+            self._in_code = False
         elif tag in {"ul", "ol", "menu"}:
             self._break()
             if self._lists:
@@ -237,7 +267,7 @@ class Reader(HTMLParser):
             self._end_cell()
         elif tag in {"tr", "table"}:
             self._end_row()
-        elif tag == "li" or tag in _HEADINGS or tag in _BLOCKS:
+        elif tag == "li" or tag in _HEADINGS or tag in _BLOCKS or (tag == "cite" and self._quotes):
             self._break()
         if tag == "article":
             self._article_depth = max(0, self._article_depth - 1)
@@ -265,9 +295,25 @@ class Reader(HTMLParser):
 
     def _taken(self) -> str:
         """Return the collected text, its white space made as a browser shows it."""
+        self._end_link()
         text = re.sub(r" *\n *", "\n", re.sub(r"  +", " ", "".join(self._parts))).strip().replace("``", "")
         self._parts.clear()
         return text
+
+    def _end_link(self) -> None:
+        """Write the open link around what was collected of its text; what follows in another block is bare."""
+        if self._link is None:
+            return
+        start, target = self._link
+        text = "".join(self._parts[start:])
+        if not (shown := text.strip()):
+            return
+        self._link = None
+        self._linked += len(shown)
+        if shown in PERMALINKS:
+            del self._parts[start:]
+        elif target:
+            self._parts[start:] = [text.replace(shown, f"[{' '.join(shown.split())}]({target})", 1)]
 
     def _break(self) -> None:
         """Begin a new block; within a table's cell, only a new word."""
@@ -283,9 +329,7 @@ class Reader(HTMLParser):
             return  # an item whose text comes in a paragraph of its own keeps its marker
         self._linked, self._prefix = 0, ""
         if prefix.startswith("#"):
-            text = prefix + " ".join(text.rstrip(_PERMALINKS).split())
-            if text == prefix:
-                return
+            text = prefix + " ".join(text.split())
         elif prefix:
             text = prefix + text.replace("\n", "\n" + " " * len(prefix))
         self._add("item" if prefix and not prefix.startswith("#") else "text", text, linked)

@@ -100,6 +100,9 @@ def test_json_has_exactly_its_keys() -> None:
         "duration_s",
         "finish_reason",
         "usage",
+        "tools",
+        "tool_calls",
+        "sources",
         "error",
     ]
     assert list(shape["calls"][0]["usage"]) == [

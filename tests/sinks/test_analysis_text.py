@@ -1,19 +1,21 @@
 """Promises of `sinks.analysis_text`: every part of an analysis is read under its heading, and nothing is under none."""
 
-from typing import Any
+from typing import Any, Literal
 
 from fusion_cli.results import (
     Analysis,
     AnalysisRun,
+    Call,
     Point,
     Quote,
     Response,
     SecondLook,
+    Source,
     Supported,
     ToolResult,
     UsageTotals,
 )
-from fusion_cli.sinks.analysis_text import analysis_text
+from fusion_cli.sinks.analysis_text import analysis_text, source_lines
 
 EMPTY: dict[str, Any] = {key: [] for key in Analysis.model_fields}
 NOTHING_USED = UsageTotals(prompt_tokens=None, completion_tokens=None, total_tokens=None, cost=None)
@@ -108,3 +110,62 @@ def test_without_an_analysis_the_responses_are_the_text() -> None:
 def test_without_anything_there_is_no_text() -> None:
     """A run that failed altogether prints nothing as its result."""
     assert analysis_text(run_with(ToolResult(status="error", error="all panel models failed"))) == ""
+
+
+ONE, TWO, THREE = (Source(url=f"https://{name}.example/", title=name.title()) for name in ("one", "two", "three"))
+
+
+def call(role: Literal["outer", "panel", "judge"], label: str, *sources: Source) -> Call:
+    """Return a call to which these pages belong."""
+    return Call(
+        role=role,
+        model="x/y",
+        answered_by=None,
+        label=label,
+        attempts=1,
+        duration_s=1.0,
+        finish_reason="stop",
+        usage=None,
+        tools=[],
+        tool_calls=[],
+        sources=list(sources),
+    )
+
+
+def run_citing(*calls: Call, sources: list[Source]) -> AnalysisRun:
+    """Return a run with one blind spot, these calls and these sources."""
+    analysis = Analysis.model_validate(EMPTY | {"blind_spots": ["b"]})
+    run = run_with(ToolResult(status="ok", analysis=analysis))
+    return run.model_copy(update={"calls": list(calls), "sources": sources})
+
+
+def test_sources_are_numbered_with_who_cites_them() -> None:
+    """Each page stands once, under its number in the run, with everybody who cites it; the section is the last one."""
+    calls = [
+        call("panel", "sceptic", TWO, ONE),
+        call("panel", "x/y#2"),
+        call("panel", "x/y#1", ONE),
+        call("judge", "j/j", ONE, THREE),
+        call("judge", "j/j", THREE),
+    ]
+    assert analysis_text(run_citing(*calls, sources=[ONE, TWO, THREE])) == (
+        "## Blind spots\n\n- b\n\n"
+        "## Sources\n\n"
+        "[1] One https://one.example/ (sceptic, x/y#1, the judge)\n"
+        "[2] Two https://two.example/ (sceptic)\n"
+        "[3] Three https://three.example/ (the judge)"
+    )
+
+
+def test_a_page_without_a_title_or_a_citer() -> None:
+    """An address that is its own title stands once, and where nobody is known to cite it, nobody is named."""
+    bare = Source(url="https://bare.example/", title="https://bare.example/")
+    assert source_lines(run_citing(call("panel", "a", bare), sources=[bare, ONE])) == [
+        "[1] https://bare.example/ (a)",
+        "[2] One https://one.example/",
+    ]
+
+
+def test_without_sources_there_is_no_section() -> None:
+    """Nobody looked anything up: nothing is said of sources."""
+    assert "Sources" not in analysis_text(run_citing(call("panel", "a"), sources=[]))

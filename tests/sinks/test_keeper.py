@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fusion_cli import events
-from fusion_cli.chat import Usage
+from fusion_cli.chat import Citation, Usage
 from fusion_cli.events import Event
 from fusion_cli.results import Analysis
 from fusion_cli.saved import read_responses
@@ -16,9 +16,9 @@ from fusion_cli.sinks.keeper import Keeper
 ODD = "\x1b[31m Zwölf\u2028 🥊 \ud83d \x00"
 
 
-def completed(label: str, model: str, content: str) -> events.PanelCompleted:
+def completed(label: str, model: str, content: str, *citations: Citation) -> events.PanelCompleted:
     """Return a panelist's success."""
-    return events.PanelCompleted(label, model, content, 1.0, Usage(), truncated=False)
+    return events.PanelCompleted(label, model, content, 1.0, Usage(), truncated=False, citations=citations)
 
 
 def keeper(folder: Path, *happened: Event) -> Keeper:
@@ -108,3 +108,42 @@ def test_new_judgement_of_an_old_panel_is_kept(tmp_path: Path) -> None:
     assert path is not None
     value = json.loads(path.read_bytes())
     assert (value["responses"], value["analysis"]["consensus"]) == (known["responses"], ["c"])
+
+
+CITED = {
+    "x/y#1": (Citation("https://one.example/", "Zwölf 🥊"), Citation("https://two.example/", "Two")),
+    "x/y#3": (Citation("https://one.example/", "Zwölf 🥊"),),
+}
+
+
+def citing_panel() -> tuple[Event, ...]:
+    """Return a panel of three, of whom two cite pages."""
+    answered = (completed(f"x/y#{n}", "x/y", f"text {n}", *CITED.get(f"x/y#{n}", ())) for n in (3, 1, 2))
+    return (events.FusionInProgress("Which DB?"), *answered)
+
+
+def test_sources_stand_with_their_calls(tmp_path: Path) -> None:
+    """They are kept in the shape that `analyze --json` prints, whoever answered first."""
+    path = keeper(tmp_path, *citing_panel()).save()
+    assert path is not None
+    calls = {call["label"]: call for call in json.loads(path.read_bytes())["calls"]}
+    assert {call["role"] for call in calls.values()} == {"panel"}
+    assert calls["x/y#1"]["sources"] == [
+        {"url": "https://one.example/", "title": "Zwölf 🥊"},
+        {"url": "https://two.example/", "title": "Two"},
+    ]
+    assert calls["x/y#2"]["sources"] == []
+
+
+def test_sources_come_back(tmp_path: Path) -> None:
+    """`fusion judge` reads who cites what as it was, and so it does from the file of a judgement of that file."""
+    path = keeper(tmp_path, *citing_panel()).save()
+    assert path is not None
+    saved = read_responses(path.read_text("utf-8"), path.name, None)
+    assert saved.cited == CITED
+    analysis = Analysis(consensus=["c"], contradictions=[], partial_coverage=[], unique_insights=[], blind_spots=[])
+    judged = Keeper(tmp_path, saved.as_known())
+    judged(events.AnalysisCompleted(analysis, 1.0))
+    again = judged.save()
+    assert again is not None
+    assert read_responses(again.read_text("utf-8"), again.name, None) == saved

@@ -1,11 +1,12 @@
 """Promises of `sinks.plain`: nothing but the answer on standard output, and one clean line a fact beside it."""
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import pytest
 
 from fusion_cli import events
-from fusion_cli.chat import Usage
+from fusion_cli.chat import Citation, Usage
 from fusion_cli.events import Event
 from fusion_cli.results import Analysis, Contradiction, PartialCoverage, Stance, UniqueInsight
 from fusion_cli.sinks.plain import PlainSink
@@ -54,6 +55,19 @@ def completed(label: str = "x/y", *, usage: Usage = Usage(), truncated: bool = F
 def failed(label: str = "x/y", error: str = "HTTP 500: no") -> events.PanelFailed:
     """Return a panelist's failure."""
     return events.PanelFailed(label, "x/y", error, 500, "partial", 0.5)
+
+
+Status = Literal["started", "completed", "failed"]
+
+
+def looks_up(about: str, status: Status = "started", error: str = "", *, tool: str = "web_fetch") -> Event:
+    """Return a step of a panelist's tool call."""
+    return events.PanelToolCall("x/y", 1, tool, about, status, error)
+
+
+def judge_looks_up(about: str, status: Status = "started", error: str = "", *, tool: str = "web_fetch") -> Event:
+    """Return a step of the judge's tool call."""
+    return events.AnalysisToolCall(1, tool, about, status, error)
 
 
 class TestAnswer:
@@ -170,6 +184,12 @@ class TestNotes:
             events.EngineStarting(ATTACK),
             events.WeightsProgress(ATTACK, 0, 1_000_000, "index", "MIT"),
             events.WeightsProgress("qwen", 0, 1_000_000, ATTACK, "MIT"),
+            looks_up(ATTACK),
+            looks_up(ATTACK, tool="web_search"),
+            looks_up("https://e.org/", "failed", ATTACK),
+            judge_looks_up(ATTACK),
+            judge_looks_up("https://e.org/", "failed", ATTACK),
+            events.PanelToolCall(ATTACK, 1, "web_fetch", "https://e.org/", "started", ""),
         ],
         ids=lambda event: type(event).__name__,
     )
@@ -189,3 +209,54 @@ class TestNotes:
             events.WeightsProgress("qwen", done, 400_000_000, "the index", "Apache-2.0") for done in (0, 1, 400_000_000)
         ]
         assert shown(*progress).notes == ["engine  fetching qwen, 400 MB, Apache-2.0, from the index"]
+
+
+class TestLookingUp:
+    """What is told of tool calls that are carried out here."""
+
+    def test_a_panelist_searches_and_reads(self) -> None:
+        """Each call is one line as it starts, and none as it ends well."""
+        terminal = shown(
+            looks_up("bridge river", tool="web_search"),
+            looks_up("bridge river", "completed", tool="web_search"),
+            looks_up("https://e.org/a"),
+            looks_up("https://e.org/a", "completed"),
+        )
+        assert terminal.notes == ["panel   x/y  searches bridge river", "panel   x/y  reads https://e.org/a"]
+        assert terminal.out == ""
+
+    def test_a_failed_call_says_why(self) -> None:
+        """The end that was no success stands with what was looked up: other calls run at the same time."""
+        terminal = shown(
+            looks_up("q", "failed", "searxng: HTTP 403", tool="web_search"),
+            looks_up("https://e.org/", "failed", "HTTP 404"),
+        )
+        assert terminal.notes == [
+            "panel   x/y  searches q: failed: searxng: HTTP 403",
+            "panel   x/y  reads https://e.org/: failed: HTTP 404",
+        ]
+
+    def test_the_judge_looks_up_under_its_name(self) -> None:
+        """The judge's calls are told as the panel's are, with the model that judges."""
+        terminal = shown(
+            events.AnalysisInProgress("j/j", 2),
+            judge_looks_up("bridge", tool="web_search"),
+            judge_looks_up("https://e.org/", "completed"),
+            judge_looks_up("https://e.org/", "failed", "HTTP 404"),
+        )
+        assert terminal.notes[1:] == [
+            "judge   j/j  searches bridge",
+            "judge   j/j  reads https://e.org/: failed: HTTP 404",
+        ]
+
+    def test_a_long_query_stays_a_line(self) -> None:
+        """A megabyte of query, or of a reason, is a few hundred characters."""
+        (note,) = shown(looks_up("y" * 1_000_000, "failed", "z" * 1_000_000)).notes
+        assert len(note) < 400
+
+    @pytest.mark.parametrize(("number", "said"), [(0, ""), (1, ", 1 source"), (2, ", 2 sources")])
+    def test_an_answer_says_how_many_sources_it_has(self, number: int, said: str) -> None:
+        """They are counted where there are any, between the tokens and a cut."""
+        pages = tuple(Citation(f"https://e.org/{n}", "T") for n in range(number))
+        event = completed(usage=Usage(completion_tokens=7), truncated=True)._replace(citations=pages)
+        assert shown(event).notes == [f"panel   x/y  answered in 1.3 s, 7 tokens{said}, cut off"]

@@ -174,4 +174,5 @@ def test_sources() -> None:
     ]
     seen = run(*CONVENED, *MODELS, "x", script=script)
     assert seen.run["sources"] == SOURCES
-    assert "sources" not in seen.told[0]
+    assert seen.told[0]["sources"] == [{"number": number, **page} for number, page in enumerate(SOURCES, 1)]
+    assert "sources" not in seen.run["result"]

@@ -57,6 +57,9 @@ PASSED_THROUGH: Rows = {
         body["stop_server_tools_when"] == [{"type": "step_count_is", "step_count": 16}]
         for body in (*it.panel, *it.judge)
     ),
+    "max_tool_calls bounds them, too": lambda it: (
+        [body["max_tool_calls"] for body in (*it.panel, *it.judge)] == [16, 16, 16]
+    ),
     "a request's own bounds of server tools hold nowhere": lambda it: (
         not any({"max_tool_calls", "stop_server_tools_when"} & body.keys() for body in it.outer)
     ),
@@ -118,3 +121,34 @@ def test_other_servers_are_sent_no_server_tools() -> None:
     assert seen.status == 0, seen.ended.stderr
     assert [body["model"] for body in seen.bodies() if has_server_tools(body)] == ["a/one"]
     assert not any("stop_server_tools_when" in body for body in seen.bodies() if body["model"] != "a/one")
+
+
+ONLY_OPENROUTERS = {"max_tool_calls", "stop_server_tools_when"}
+
+
+def functions(body: Any) -> list[Any]:
+    """Return the tools of a body: a function's name, anything else as it stands."""
+    return [tool["function"]["name"] if tool["type"] == "function" else tool for tool in body.get("tools", [])]
+
+
+def test_other_servers_are_sent_functions() -> None:
+    """A server other than OpenRouter is offered functions that are run here; without a search, fetch alone."""
+    with WireServer(default=deliberation()) as server:
+        Path("own.toml").write_text(f'[providers.lab]\nbase_url = "{server.url}"\n', "utf-8")
+        flags = ("-p", "lab:x", "-p", "lab:y", "-j", "lab:j", "-m", "lab:o", "--max-tool-calls", "3")
+        seen = Seen(here("--config", "own.toml", *CONVENED, *flags, "x", server=server), server.requests)
+    assert seen.status == 0, seen.ended.stderr
+    assert [functions(body) for body in (*seen.panel, *seen.judge)] == [["web_fetch"]] * 3
+    assert [functions(body) for body in seen.outer] == [["fusion"]]
+    assert [body["model"] for body in seen.bodies() if ONLY_OPENROUTERS & body.keys()] == []
+
+
+def test_in_a_mixed_panel_each_server_is_sent_its_own() -> None:
+    """OpenRouter's panelist runs its tools on the server, within the bound; the other one is offered a function."""
+    with WireServer(default=deliberation()) as server:
+        Path("own.toml").write_text(f'[providers.lab]\nbase_url = "{server.url}"\n', "utf-8")
+        flags = ("-p", "lab:x", "-p", "a/one", "-j", "z/judge", "-m", "o/outer", "--max-tool-calls", "3")
+        seen = Seen(here("--config", "own.toml", *CONVENED, *flags, "x", server=server), server.requests)
+    assert seen.status == 0, seen.ended.stderr
+    sent = {body["model"]: (functions(body), body.get("max_tool_calls")) for body in seen.bodies()}
+    assert sent == {"x": (["web_fetch"], None), "a/one": (WEB, 3), "z/judge": (WEB, 3), "o/outer": (["fusion"], None)}

@@ -133,6 +133,7 @@ class TestServerTools:
         assert sent(tools=(FUSION,), tool_choice="auto", server_tools=(FETCH,), max_tool_calls=8) == {
             "tools": [SENT_FUSION, {"type": "openrouter:web_fetch"}],
             "tool_choice": "auto",
+            "max_tool_calls": 8,
             "stop_server_tools_when": [{"type": "step_count_is", "step_count": 8}],
         }
 

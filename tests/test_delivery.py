@@ -1,0 +1,99 @@
+"""Promises of `delivery`: before a run, one line says who may be asked and another who looks things up, and how."""
+
+import pytest
+
+from fusion_cli.chat import ModelName, ServerTool
+from fusion_cli.delivery import announce
+from fusion_cli.plan import Panelist, Plan, Prompt, ToolChoice
+from fusion_cli.terminal import Terminal
+
+SEARCH, FETCH, CLOCK = (ServerTool(f"openrouter:{name}") for name in ("web_search", "web_fetch", "datetime"))
+BOTH = (SEARCH, FETCH)
+
+
+def announced(
+    *panel: str,
+    judge: str = "",
+    outer: str = "openrouter:o/o",
+    tools: tuple[ServerTool, ...] = BOTH,
+    search: str | None = None,
+    tool_choice: ToolChoice = "required",
+    answers: bool = True,
+) -> dict[str, str]:
+    """Return the lines that are said of a plan, by their first word; the first panelist judges unless another does."""
+
+    class Notes(Terminal):
+        def note(self, text: str) -> None:
+            name, _, said = text.partition(" ")
+            assert name not in lines
+            lines[name] = said.strip()
+
+    def named(name: str) -> ModelName:
+        provider, _, slug = name.partition(":")
+        return ModelName(provider, slug)
+
+    lines: dict[str, str] = {}
+    plan = Plan(
+        Prompt("q"),
+        tuple(Panelist(f"seat {number}", named(name)) for number, name in enumerate(panel)),
+        named(judge or panel[0]),
+        named(outer),
+        tool_choice,
+        tools=tools,
+        search=search,
+    )
+    announce(plan, Notes(), answers=answers)
+    assert "plan" in lines
+    return lines
+
+
+ROUTED, PLAIN, EMBEDDED = "openrouter:a/one", "lab:m", "local:qwen"
+
+
+@pytest.mark.parametrize(
+    ("panel", "search", "said"),
+    [
+        ((ROUTED, "openrouter:b/two"), None, "search, fetch by OpenRouter"),
+        ((ROUTED,), "searxng", "search, fetch by OpenRouter"),
+        ((PLAIN, "lab:n"), None, "fetch run here"),
+        ((PLAIN,), "searxng", "search, fetch run here (searxng)"),
+        ((ROUTED, PLAIN), None, "search, fetch by OpenRouter; fetch run here"),
+        ((PLAIN, ROUTED), "brave", "search, fetch run here (brave); search, fetch by OpenRouter"),
+        ((PLAIN, EMBEDDED), None, "fetch run here"),
+    ],
+)
+def test_who_looks_things_up(panel: tuple[str, ...], search: str | None, said: str) -> None:
+    """Each way to the web is named once, with what it can do and what is searched with."""
+    assert announced(*panel, search=search)["web"] == said
+
+
+def test_the_embedded_models_alone_have_no_line() -> None:
+    """Another line says already that they cannot look anything up."""
+    lines = announced(EMBEDDED, EMBEDDED, outer="local:qwen")
+    assert "web" not in lines
+    assert "cannot look anything up" in lines["The"]
+
+
+@pytest.mark.parametrize("panel", [(ROUTED,), (PLAIN,), (ROUTED, PLAIN, EMBEDDED)])
+def test_what_was_taken_away_is_said(panel: tuple[str, ...]) -> None:
+    """With --no-web the line says that nothing is looked up; it does not just stay away."""
+    assert announced(*panel, tools=())["web"] == "off"
+    assert "web" not in announced(EMBEDDED, tools=())
+
+
+def test_a_plain_server_with_a_search_alone_and_none_configured() -> None:
+    """A tool that cannot be run is not promised."""
+    assert announced(PLAIN, tools=(SEARCH,))["web"] == "off"
+
+
+def test_other_tools_of_openrouter_are_named() -> None:
+    """What an entry brings beside search and fetch is named as OpenRouter names it, an entry that stands twice once."""
+    assert announced(ROUTED, tools=(SEARCH, CLOCK, SEARCH))["web"] == "search, datetime by OpenRouter"
+
+
+def test_only_those_who_will_be_asked_count() -> None:
+    """Without a panel nobody looks anything up, and of a panel that has answered the judge alone does."""
+    assert "web" not in announced(ROUTED, tool_choice="none")
+    assert announced(PLAIN, judge=ROUTED, tool_choice="none", answers=False)["web"] == "search, fetch by OpenRouter"
+    assert announced(PLAIN, judge=ROUTED)["web"] == "search, fetch by OpenRouter; fetch run here"
+    assert announced(PLAIN, outer=ROUTED)["web"] == "fetch run here"
