@@ -144,7 +144,7 @@ class ToolStep(NamedTuple):
     Attributes:
         number: Counts the calls of one completion from 1, so that an end finds its start.
         tool: `web_search` or `web_fetch`.
-        input: What was searched for, or the URL, as the model wrote it.
+        input: What was searched for, or the URL, on one line of at most 300 characters.
         error: Why it failed.
     """
 

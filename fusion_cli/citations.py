@@ -9,6 +9,7 @@ from typing import Any
 from fusion_cli.chat import Citation
 from fusion_cli.terminal import one_line
 
+MAX_CITATIONS = 200  # of one call
 MAX_URL_CHARS = 2000
 
 
@@ -18,6 +19,7 @@ def fit_citation(page: Mapping[str, Any]) -> Citation | None:
     if not isinstance(url, str) or len(url) > MAX_URL_CHARS:
         return None
     url = one_line(url, 2 * MAX_URL_CHARS)  # cleaning can make it longer; half an address would lead elsewhere
+    url = url.replace(" ", "%20")  # or a second address could stand behind the first
     scheme, _, rest = url.partition("://")
     if scheme.lower() not in {"http", "https"} or not rest or len(url) > MAX_URL_CHARS:
         return None

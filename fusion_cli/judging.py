@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from fusion_cli import events, prompts
@@ -197,18 +198,20 @@ class _Sitting:
         responses = self._record.lettered_responses(reverse=reverse)
         while True:
             form = self._form
-            read = responses if form.room is None else fit_into(form.room, responses, self._messages)
-            messages = (*self._messages(read), *again)
+            pages = prompts.sources_within(form.room, self._record.lettered_sources(reverse=reverse))
+            prompt = partial(self._messages, sources=pages)
+            read = responses if form.room is None else fit_into(form.room, responses, prompt)
+            messages = (*prompt(read), *again)
             try:
                 completion, _ = await self._record.call(
-                    "judge", self._request(form, messages), self._show, text_needed=False
+                    "judge", self._request(form, messages, is_repair=bool(again)), self._show, text_needed=False
                 )
             except ModelRejectedError as error:
                 if error.partial:  # paid for: the same again would be, too
                     raise
                 if self._form != form:  # the other look has learnt something meanwhile
                     continue
-                least = _size(self._messages(dict.fromkeys(read, ""))) + LEAST_TOKENS * len(read)
+                least = _size(prompt(dict.fromkeys(read, ""))) + LEAST_TOKENS * len(read)
                 milder = given_way(form, error, sent=_size(messages), least=least)
                 if milder is None:
                     raise
@@ -224,7 +227,8 @@ class _Sitting:
                 return
             self._is_settled = True
             judge = self._record.plan.judge
-            if judge.is_local or _size(self._messages(self._record.lettered_responses())) > SURELY_READ_TOKENS:
+            whole = self._messages(self._record.lettered_responses(), self._record.lettered_sources())
+            if judge.is_local or _size(whole) > SURELY_READ_TOKENS:
                 context = await self._record.models.context_tokens(judge)
                 if context is not None:
                     self._form = self._form.within(context)
@@ -233,19 +237,16 @@ class _Sitting:
         if delta.step:
             self._record.emit(events.AnalysisToolCall(*delta.step))
 
-    def _messages(self, responses: Mapping[str, str]) -> tuple[Message, ...]:
+    def _messages(self, responses: Mapping[str, str], sources: prompts.Cited) -> tuple[Message, ...]:
         record = self._record
         return prompts.judge_messages(
-            record.fence,
-            self._prompt,
-            responses,
-            self._missing,
-            quotes=record.plan.quotes,
-            sources=record.lettered_sources(),
+            record.fence, self._prompt, responses, self._missing, quotes=record.plan.quotes, sources=sources
         )
 
-    def _request(self, form: Form, messages: tuple[Message, ...]) -> ChatRequest:
+    def _request(self, form: Form, messages: tuple[Message, ...], *, is_repair: bool) -> ChatRequest:
         plan = self._record.plan
+        # Who is only to write its reply anew looks nothing up again.
+        tools = plan.tools_for(plan.judge) if form.tools and not is_repair else ()
         letters = list(self._record.letters())
         schema = prompts.analysis_schema(letters, small_model=plan.judge.is_local, quotes=plan.quotes)
         return ChatRequest(
@@ -256,8 +257,8 @@ class _Sitting:
             reasoning=plan.reasoning if form.tuned else None,
             seed=plan.seed if form.tuned else None,
             output_format=(schema, "json_object", None)[form.output],
-            server_tools=plan.tools_for(plan.judge) if form.tools else (),
-            max_tool_calls=plan.max_tool_calls if form.tools else None,
+            server_tools=tools,
+            max_tool_calls=plan.max_tool_calls if tools else None,
             fusion_depth=1,
             extra=plan.extra_for(plan.judge),
         )

@@ -100,7 +100,7 @@ class Plan(NamedTuple):
     @staticmethod
     def runs_tools_of(model: ModelName) -> bool:
         """Say whether this model's tools are run here, as its server runs none."""
-        return not model.is_local and not model.has_server_tools
+        return bool(model.provider) and not model.is_local and not model.has_server_tools
 
     def extra_for(self, model: ModelName) -> Mapping[str, Any]:
         """Return what else the body of a panelist's or the judge's call to this model holds."""

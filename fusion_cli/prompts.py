@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from fusion_cli.chat import Citation, FunctionTool, Message, OutputSchema, ToolCall
+from fusion_cli.fitting import estimated_tokens
 
 Cited = Mapping[str, Sequence[tuple[int, Citation]]]  # letter to pages, each with its number among the run's sources
 
@@ -47,7 +48,10 @@ ANSWER_FROM_RESULT = (
     "your own knowledge. Answer the question directly, without describing the panel or the tool."
 )
 
-_CITE = "Where you rely on a source that is listed, cite its number, like [1]: the list is printed below your answer."
+_CITE = (
+    "Where you rely on a listed source, cite its number, like [1]: the list is printed below your answer. A number "
+    "within a response is that response's own and means nothing here."
+)
 
 # Judge and, where it knows no tools, outer model read the same words first: an engine that caches prompts reads the
 # responses once. So what each has to do comes last.
@@ -82,8 +86,9 @@ position in the first sentence, then give the reasons that decide it and say whe
 not speak of respondents or of an analysis."""
 _SHORT = " Two short paragraphs, about 120 words in all."  # small models do not know when to stop
 
-# Tokens of ChatML, Llama, DeepSeek, Gemma and Mistral templates: what stands before their telling half.
 _MOST_SOURCES = 30  # of one response, or told to the outer model
+
+# Tokens of ChatML, Llama, DeepSeek, Gemma and Mistral templates: what stands before their telling half.
 _TURN_MARK = r"<(?=[|\uff5c]|/?s>|(?:start|end)_of_turn>)|\[(?=/?INST\])"
 _SMALL_LIST_CAP = {"consensus": 2, "contradictions": 1, "partial_coverage": 1, "unique_insights": 2, "blind_spots": 1}
 _SMALL_TEXT_CAP = 240  # wide, as it cuts in mid-sentence; all lists full still fit the judge's token limit
@@ -138,6 +143,20 @@ def answer_messages(messages: tuple[Message, ...], *, has_sources: bool = False)
     if first.role != "system":
         return (Message("system", task), *messages)
     return (Message("system", f"{first.content}\n\n{task}"), *rest)
+
+
+def sources_within(room: int | None, sources: Cited) -> Cited:
+    """Return as many sources of each response as leave most of a prompt's room, in tokens, to the responses."""
+    for most in (_MOST_SOURCES, 10, 3):
+        fewer = {letter: pages[:most] for letter, pages in sources.items()}
+        if room is None or sum(estimated_tokens(_listed(pages)) for pages in fewer.values()) <= room // 4:
+            return fewer
+    return {}
+
+
+def _listed(pages: Sequence[tuple[int, Citation]]) -> str:
+    # The address first: a title could hold another one.
+    return "\n".join(f"[{number}] {page.url} {page.title}" for number, page in pages[:_MOST_SOURCES])
 
 
 def numbered_sources(sources: Sequence[Citation]) -> list[dict[str, Any]]:
@@ -206,8 +225,7 @@ def _reading(fence: str, prompt: str, responses: Mapping[str, str], sources: Cit
     for letter, text in responses.items():
         parts.append(fenced(fence, f"Response {letter}", text))
         if pages := sources.get(letter):
-            listed = "\n".join(f"[{number}] {page.title} {page.url}" for number, page in pages[:_MOST_SOURCES])
-            parts.append(fenced(fence, f"web pages that Response {letter} cites", listed))
+            parts.append(fenced(fence, f"web pages that Response {letter} cites", _listed(pages)))
     return (
         Message("system", _READING.format(fence=fence)),
         Message("user", "\n\n".join([*parts, task])),

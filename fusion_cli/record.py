@@ -24,12 +24,12 @@ from fusion_cli.errors import (
 from fusion_cli.prompts import new_fence
 
 if TYPE_CHECKING:  # pydantic (100 ms) is imported while the first responses are awaited
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from fusion_cli.chat import ChatRequest, Citation, Completion, Delta, ModelClient, ModelName, ToolStep, Usage
     from fusion_cli.events import Emit
     from fusion_cli.plan import Panelist, Plan
-    from fusion_cli.results import Analysis, AnalysisRun, AskRun, Call, Quote, SecondLook, Supported, ToolResult
+    from fusion_cli.results import Analysis, AnalysisRun, AskRun, Call, Quote, SecondLook, Source, Supported, ToolResult
 
 Role = Literal["outer", "panel", "judge"]
 
@@ -230,7 +230,12 @@ class Record:
 
         seats = self.plan.panel
         responses = [
-            Response(model=seat.model.slug, label=seat.label, content=self.responses[seat])
+            Response(
+                model=seat.model.slug,
+                label=seat.label,
+                content=self.responses[seat],
+                sources=_sources(self.cited.get(seat.label, ())) or None,
+            )
             for seat in seats
             if seat in self.responses
         ]
@@ -285,12 +290,12 @@ class Record:
 
     def _common(self) -> dict[str, Any]:
         from fusion_cli.chat import Usage
-        from fusion_cli.results import Source, UsageTotals
+        from fusion_cli.results import UsageTotals
 
         billed = [call.usage or Usage() for call in self._calls if not call.refused]
         return {
             "degraded": self._degraded or bool(self.failures),
-            "sources": [Source(**citation._asdict()) for citation in self.sources()],
+            "sources": _sources(self.sources()),
             "supported": self.supported,
             "quotes": self.quotes,
             "second_look": self.second_look,
@@ -357,8 +362,14 @@ def _nothing_sent() -> dict[str, Any]:
     }
 
 
+def _sources(pages: Sequence[Citation]) -> list[Source]:
+    from fusion_cli.results import Source
+
+    return [Source(**page._asdict()) for page in pages]
+
+
 def _public(call: CallNote) -> Call:
-    from fusion_cli.results import Call, CallUsage, Source, ToolUse
+    from fusion_cli.results import Call, CallUsage, ToolUse
 
     fields = {key: value for key, value in call._asdict().items() if key in Call.model_fields}
     return Call(
@@ -367,7 +378,7 @@ def _public(call: CallNote) -> Call:
             "tools": list(call.tools),
             "usage": CallUsage(**call.usage._asdict()) if call.usage else None,
             "tool_calls": [ToolUse(tool=step.tool, input=step.input, error=step.error or None) for step in call.steps],
-            "sources": [Source(**citation._asdict()) for citation in call.citations],
+            "sources": _sources(call.citations),
         }
     )
 

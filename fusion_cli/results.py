@@ -60,12 +60,20 @@ class Analysis(_Shape):
     blind_spots: list[str]
 
 
+class Source(_Shape):
+    """A web page that a model says it used, or that was read for it."""
+
+    url: str
+    title: str
+
+
 class Response(_Shape):
-    """What one panelist said; `label` is what the analysis calls it, `model` its slug."""
+    """What one panelist said; `label` is what the analysis calls it, `model` its slug, `sources` what it cites."""
 
     model: str
     label: str
     content: str
+    sources: list[Source] | None = _absent_if_none()
 
 
 class FailedModel(_Shape):
@@ -78,7 +86,7 @@ class FailedModel(_Shape):
 
 
 class ToolResult(_Shape):
-    """What the fusion tool returns (specification, section 3), `label` apart."""
+    """What the fusion tool returns (specification, section 3), `label` and `sources` apart."""
 
     status: Literal["ok", "error"]
     analysis: Analysis | None = _absent_if_none()
@@ -92,14 +100,8 @@ class ToolResult(_Shape):
         shape: dict[str, Any] = self.model_dump()
         for row in (*shape.get("responses", ()), *shape.get("failed_models", ())):
             row["model"] = row.pop("label")
+            row.pop("sources", None)
         return shape
-
-
-class Source(_Shape):
-    """A web page that a model says it used, or that was read for it."""
-
-    url: str
-    title: str
 
 
 class Quote(_Shape):

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from fusion_cli.chat import Citation, ModelName
-from fusion_cli.citations import fit_citation
+from fusion_cli.citations import MAX_CITATIONS, fit_citation
 from fusion_cli.errors import UsageError
 from fusion_cli.plan import MAX_PANELISTS, Panelist, label_panel
 from fusion_cli.terminal import one_line
@@ -30,15 +30,12 @@ class SavedResponses(NamedTuple):
 
     def as_known(self) -> dict[str, Any]:
         """Return them as the object that they could have been read from."""
-        rows = [
-            {"model": panelist.model.slug, "label": panelist.label, "content": text}
-            for panelist, text in self.responses.items()
-        ]
-        calls = [
-            {"role": "panel", "label": label, "sources": [page._asdict() for page in pages]}
-            for label, pages in self.cited.items()
-        ]
-        return {"prompt": self.prompt, "responses": rows, "calls": calls}
+        rows: list[dict[str, Any]] = []
+        for panelist, text in self.responses.items():
+            row = {"model": panelist.model.slug, "label": panelist.label, "content": text}
+            pages = self.cited.get(panelist.label)
+            rows.append(row | {"sources": [page._asdict() for page in pages]} if pages else row)
+        return {"prompt": self.prompt, "responses": rows}
 
 
 def read_responses(text: str, name: str, prompt: str | None) -> SavedResponses:
@@ -75,7 +72,9 @@ def read_responses(text: str, name: str, prompt: str | None) -> SavedResponses:
     labels, warnings = _labels([row.get("label") for row in answered], slugs, name)
     seats = [Panelist(label, ModelName("", slug)) for label, slug in zip(labels, slugs, strict=True)]
     responses = {seat: row["content"] for seat, row in zip(seats, answered, strict=True)}
-    return SavedResponses(asked, responses, missing, warnings, _cited(value.get("calls"), labels))
+    pages = {label: _pages(row.get("sources")) for label, row in zip(labels, answered, strict=True)}
+    cited = {label: found for label, found in pages.items() if found}
+    return SavedResponses(asked, responses, missing, warnings, cited)
 
 
 def label_and_file(said: str) -> tuple[str, str]:
@@ -121,16 +120,10 @@ def _labels(said: Sequence[Any], slugs: list[str], name: str) -> tuple[list[str]
     return labels, (f"{name}: labels are missing, unfit or double: the responses are called by their models",)
 
 
-def _cited(calls: Any, labels: Sequence[str]) -> dict[str, tuple[Citation, ...]]:
-    """Return the pages that a file's panel cites, by label, as far as they can be read."""
-    found: dict[str, tuple[Citation, ...]] = {}
-    for call in calls if isinstance(calls, list) else ():
-        is_panels = isinstance(call, dict) and call.get("role") == "panel" and call.get("label") in labels
-        sources = call.get("sources") if is_panels else None
-        pages = [fit_citation(row) for row in sources if isinstance(row, dict)] if isinstance(sources, list) else []
-        if usable := tuple(page for page in pages if page):
-            found[call["label"]] = usable
-    return found
+def _pages(value: Any) -> tuple[Citation, ...]:
+    """Return the pages that a response's row cites, as far as they can be read."""
+    rows = [row for row in value[:MAX_CITATIONS] if isinstance(row, dict)] if isinstance(value, list) else []
+    return tuple(page for row in rows if (page := fit_citation(row)))
 
 
 def _is_label(value: Any) -> bool:

@@ -79,6 +79,8 @@ async def _as_text(record: Record, turn: Turn, as_tool: ChatRequest) -> ChatRequ
         first = plan.conversation[0]
         asked, system = plan.prompt.text(), first.content if first.role == "system" else None
 
+    pages: prompts.Cited = record.lettered_sources()
+
     def messages(responses: Mapping[str, str]) -> tuple[Message, ...]:
         return prompts.plain_answer_messages(
             record.fence,
@@ -87,7 +89,7 @@ async def _as_text(record: Record, turn: Turn, as_tool: ChatRequest) -> ChatRequ
             analysis,
             system,
             small_model=plan.outer.is_local,
-            sources=record.lettered_sources(),
+            sources=pages,
         )
 
     responses = record.lettered_responses()
@@ -96,6 +98,7 @@ async def _as_text(record: Record, turn: Turn, as_tool: ChatRequest) -> ChatRequ
         context = await record.models.context_tokens(plan.outer)
         if context is not None:
             whole = Form(limit=as_tool.max_completion_tokens).within(context)
+            pages = prompts.sources_within(whole.room, pages)
             responses = fit_into(whole.room or 0, responses, messages)
     return as_tool._replace(messages=messages(responses), tools=(), tool_choice=None)
 

@@ -4,6 +4,7 @@ Data and checks; searches and fetches nothing. Parameters that only choose among
 over where a tool is run here: `engine`, `search_context_size`, `user_location`.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -76,13 +77,15 @@ def warnings(plan: Plan, *, wanted: bool, is_limited: bool) -> tuple[str, ...]:
         wanted: Whether web tools were asked for.
         is_limited: Whether a number of tool calls was given.
     """
+    said = []
+    if plan.outer.slug.endswith(":online"):
+        said.append(f"{plan.outer.slug} searches the web by itself, as its name says, when it writes the answer")
     have = any(plan.tools_for(model) for model in plan.inner_models)
     run_here = any(plan.runs_tools_of(model) for model in plan.inner_models)
     if wanted and not have and not run_here:
-        return ("no model of this run can use web tools: the embedded ones cannot call tools",)
+        return (*said, "no model of this run can use web tools: the embedded ones cannot call tools")
     if is_limited and not have:
-        return ("a limit of tool calls was given, but no model of this run has web tools",)
-    said = []
+        return (*said, "a limit of tool calls was given, but no model of this run has web tools")
     if run_here:
         if others := sorted({tool.type for tool in plan.tools} - {WEB_SEARCH, WEB_FETCH}):
             said.append(f"only OpenRouter runs {', '.join(others)}: models of other providers go without")
@@ -157,6 +160,9 @@ def _domains(parameters: Mapping[str, Any], key: str) -> tuple[str, ...]:
     value = parameters.get(key)
     if value is None:
         return ()
-    if not isinstance(value, list | tuple) or not all(isinstance(entry, str) and entry for entry in value):
+    if not isinstance(value, list | tuple):
         raise UsageError(f"tools: {key}: expected an array of domains, found {describe(value)}")
+    for index, entry in enumerate(value):
+        if not isinstance(entry, str) or not re.fullmatch(r"[^\s/:@]+", entry):
+            raise UsageError(f"tools: {key}[{index}]: expected a domain, like example.org; found {describe(entry)}")
     return tuple(value)

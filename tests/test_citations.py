@@ -42,6 +42,7 @@ def test_an_address_is_whole_or_nothing() -> None:
     assert fit_citation({"url": longest}) == Citation(longest, longest)
     assert fit_citation({"url": f"{longest}x"}) is None
     assert fit_citation({"url": f"{longest[:-1]}\u202e"}) is None
+    assert fit_citation({"url": "https://e.org/" + "\x00" * MAX_URL_CHARS}) is None
 
 
 @pytest.mark.parametrize(

@@ -193,7 +193,7 @@ class TestCitedPages:
         parts = fenced_parts(fence, sourced(kind, fence))
         listed = "web pages that Response A cites"
         assert list(parts)[:4] == ["prompt", "Response A", listed, "Response B"]
-        assert parts[listed] == "[2] Two https://two.example/\n[1] One https://one.example/"
+        assert parts[listed] == "[2] https://two.example/ Two\n[1] https://one.example/ One"
         assert parts["Response A"] == RESPONSES["A"]
 
     def test_without_any_nothing_is_said_of_them(self, kind: str) -> None:
@@ -216,7 +216,7 @@ class TestCitedPages:
             for page in (Citation("https://e.org/", attack), Citation(f"https://e.org/{attack}", "T")):
                 read = sourced(kind, fence, {"A": [(1, page), (2, TWO)]})
                 listed = fenced_parts(fence, read)["web pages that Response A cites"]
-                assert listed.split("\n")[1:] == ["[2] Two https://two.example/"]
+                assert listed.split("\n")[1:] == ["[2] https://two.example/ Two"]
                 assert not any(mark in read for mark in ("<|", "</s>", "[INST]", "<start_of_turn>"))
 
     def test_a_response_lists_so_many_pages(self, kind: str) -> None:
@@ -224,7 +224,7 @@ class TestCitedPages:
         fence = prompts.new_fence()
         many = [(number, Citation(f"https://e.org/{number}", "T")) for number in range(1, 201)]
         listed = fenced_parts(fence, sourced(kind, fence, {"A": many}))["web pages that Response A cites"].split("\n")
-        assert (len(listed), listed[-1]) == (30, "[30] T https://e.org/30")
+        assert (len(listed), listed[-1]) == (30, "[30] https://e.org/30 T")
 
 
 class TestCiting:

@@ -159,57 +159,40 @@ PAGE = {"url": "https://one.example/", "title": "One"}
 ONE = Citation("https://one.example/", "One")
 
 
-def cited(calls: Any, *, wrapped: bool = False) -> dict[str, tuple[Citation, ...]]:
-    """Return what is read of a file with these calls; in `ask`'s shape, if wrapped."""
-    shape = {"responses": LABELLED}
-    value = {"prompt": "q", "calls": calls, **({"result": shape} if wrapped else shape)}
-    return dict(read_responses(json.dumps(value), "f", None).cited)
+def cited(sources: Any, *, wrapped: bool = False) -> tuple[Citation, ...]:
+    """Return what is read of a file whose second response has these sources; in `ask`'s shape, if wrapped."""
+    ann, bob = LABELLED
+    shape = {"responses": [ann, {**bob, "sources": sources}]}
+    value = {"prompt": "q", **({"result": shape} if wrapped else shape)}
+    return read_responses(json.dumps(value), "f", None).cited.get(bob["label"], ())
 
 
 @pytest.mark.parametrize("wrapped", [False, True])
 def test_cited_pages_come_back(wrapped: bool) -> None:
-    """What `analyze` and `ask` print of the panel's calls is read with its pages; other calls' are no response's."""
-    calls = [
-        {"role": "panel", "label": "bob", "sources": [PAGE, {"url": "https://two.example/"}]},
-        {"role": "panel", "label": "ann", "sources": []},
-        {"role": "panel", "label": "nobody", "sources": [PAGE]},
-        {"role": "judge", "label": "ann", "sources": [PAGE]},
-        {"role": "outer", "label": "ann", "sources": [PAGE]},
-    ]
-    assert cited(calls, wrapped=wrapped) == {"bob": (ONE, Citation("https://two.example/", "https://two.example/"))}
+    """What `analyze` and `ask` print of a response is read with its pages."""
+    pages = [PAGE, {"url": "https://two.example/"}]
+    assert cited(pages, wrapped=wrapped) == (ONE, Citation("https://two.example/", "https://two.example/"))
 
 
 @pytest.mark.parametrize(
-    "calls",
-    [
-        None,
-        7,
-        "panel",
-        {},
-        {"role": "panel", "label": "ann", "sources": [PAGE]},
-        [None, 7, "panel", [PAGE], {}],
-        [{"role": "panel", "sources": [PAGE]}],
-        [{"role": "panel", "label": label, "sources": [PAGE]} for label in (None, 7, ["ann"], {"ann": 1}, "Ann")],
-        [{"role": role, "label": "ann", "sources": [PAGE]} for role in ("judge", None, 7, ["panel"])],
-        [{"role": "panel", "label": "ann", "sources": sources} for sources in (None, 7, "x", PAGE)],
-        [{"role": "panel", "label": "ann", "sources": [None, 7, "https://e.org/", [PAGE], {}]}],
-        [{"role": "panel", "label": "ann", "sources": [{**PAGE, "url": url}]} for url in (None, 7, "javascript:x", "")],
-    ],
+    "sources",
+    [None, 7, "x", PAGE, [None, 7, "https://e.org/", [PAGE], {}], *([{**PAGE, "url": it}] for it in (7, "data:x", ""))],
 )
-def test_hostile_calls_are_passed_over(calls: Any) -> None:
-    """Whatever stands in the place of calls, nothing is cited and nothing goes wrong."""
-    assert cited(calls) == {}
+def test_hostile_sources_are_passed_over(sources: Any) -> None:
+    """Whatever stands in the place of sources, nothing is cited and nothing goes wrong."""
+    assert cited(sources) == ()
 
 
 def test_what_is_fit_stays_among_what_is_not() -> None:
-    """One broken page or call takes no other with it; titles are one clean line."""
-    forged = {"url": "https://two.example/", "title": "\x1b[31mTwo\n[9] Nine"}
-    calls = [None, {"role": "panel", "label": "ann", "sources": [7, {"url": "data:x"}, forged, PAGE]}]
-    assert cited(calls) == {"ann": (Citation("https://two.example/", "Two [9] Nine"), ONE)}
+    """One broken page takes no other with it; titles are one clean line, and an address holds no second one."""
+    forged = {"url": "https://two.example/\n[2] https://e.org/", "title": "\x1b[31mTwo\n[9] Nine"}
+    found = cited([7, {"url": "data:x"}, forged, PAGE])
+    assert found == (Citation("https://two.example/%20[2]%20https://e.org/", "Two [9] Nine"), ONE)
 
 
-def test_a_file_without_calls_cites_nothing() -> None:
+def test_a_file_without_sources_cites_nothing() -> None:
     """What older versions wrote is read as before, and what is read becomes what is known."""
     assert read(*LABELLED).cited == {}
-    value = {"prompt": "q", "responses": LABELLED, "calls": [{"role": "panel", "label": "ann", "sources": [PAGE]}]}
+    ann, bob = LABELLED
+    value = {"prompt": "q", "responses": [ann, {**bob, "sources": [PAGE]}]}
     assert read_responses(json.dumps(value), "f", None).as_known() == value

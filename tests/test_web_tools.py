@@ -9,9 +9,10 @@ from fusion_cli.errors import ConfigError, CredentialError, FusionError, UsageEr
 from fusion_cli.plan import Panelist, Plan, Prompt
 from fusion_cli.settings import Web
 from fusion_cli.web_tools import NO_SEARCH, FetchLimits, SearchLimits, equipped, fetch_limits, search_limits, warnings
+from tests.story.scripted import plan as scripted_plan
 
 SEARCH, FETCH = ServerTool("openrouter:web_search"), ServerTool("openrouter:web_fetch")
-CLOCK, ATLAS = ServerTool("openrouter:datetime"), ServerTool("openrouter:atlas")
+CLOCK, *OTHERS = (ServerTool(f"openrouter:{name}") for name in ("datetime", "atlas", "bash", "eval", "zip"))
 BOTH = (SEARCH, FETCH)
 SEARXNG = Web(searxng_url="http://127.0.0.1:1")
 ROUTED, PLAIN, EMBEDDED = ModelName("openrouter", "a/one"), ModelName("lab", "m"), ModelName("local", "qwen")
@@ -90,15 +91,16 @@ class TestLimits:
             ("max_total_results", 1.5, "found 1.5"),
             ("max_total_results", 1_000_001, "found 1000001"),
             ("allowed_domains", "a.example", 'found "a.example"'),
-            ("excluded_domains", ["a.example", 7], "found an array"),
-            ("excluded_domains", [""], "found an array"),
+            ("excluded_domains", ["a.example", 7], "found 7"),
+            ("excluded_domains", [""], 'found ""'),
+            ("excluded_domains", ["https://a.example"], 'found "https://a.example"'),
         ],
     )
     def test_a_search_with_a_senseless_parameter(self, key: str, value: Any, found: str) -> None:
         """A usage error names the parameter, and what was found in its place."""
         with pytest.raises(UsageError) as caught:
             search_limits([ServerTool(SEARCH.type, {key: value})])
-        assert str(caught.value).startswith(f"tools: {key}: expected ")
+        assert str(caught.value).startswith(f"tools: {key}")
         assert found in str(caught.value)
 
     @pytest.mark.parametrize(
@@ -109,14 +111,14 @@ class TestLimits:
             ("max_content_tokens", False, "found false"),
             ("max_content_tokens", 0, "found 0"),
             ("allowed_domains", {"a.example": 1}, "found a table"),
-            ("blocked_domains", [None], "found an array"),
+            ("blocked_domains", [None], "found null"),
         ],
     )
     def test_a_fetch_with_a_senseless_parameter(self, key: str, value: Any, found: str) -> None:
         """A usage error names the parameter, and what was found in its place."""
         with pytest.raises(UsageError) as caught:
             fetch_limits([ServerTool(FETCH.type, {key: value})])
-        assert str(caught.value).startswith(f"tools: {key}: expected ")
+        assert str(caught.value).startswith(f"tools: {key}")
         assert found in str(caught.value)
 
 
@@ -240,15 +242,17 @@ NO_STEPS = "a limit of tool calls was given, but no model of this run has web to
         (with_tools(plan_of(PLAIN)), False, True, (NO_STEPS,)),
         (with_tools(plan_of(PLAIN), *BOTH), True, True, (NO_SEARCH,)),
         (with_tools(plan_of(PLAIN), *BOTH), False, True, ()),
+        (with_tools(plan_of(PLAIN), SEARCH), True, False, (NO_SEARCH,)),
         (with_tools(plan_of(PLAIN), FETCH), True, False, ()),
         (with_tools(plan_of(PLAIN), *BOTH, web=SEARXNG), True, True, ()),
         (with_tools(plan_of(ROUTED), CLOCK, *BOTH), True, True, ()),
         (
-            with_tools(plan_of(ROUTED, PLAIN), CLOCK, ATLAS, *BOTH),
+            with_tools(plan_of(ROUTED, PLAIN), CLOCK, *OTHERS, *BOTH),
             True,
             False,
             (
-                "only OpenRouter runs openrouter:atlas, openrouter:datetime: models of other providers go without",
+                "only OpenRouter runs openrouter:atlas, openrouter:bash, openrouter:datetime, openrouter:eval, "
+                "openrouter:zip: models of other providers go without",
                 NO_SEARCH,
             ),
         ),
@@ -257,3 +261,10 @@ NO_STEPS = "a limit of tool calls was given, but no model of this run has web to
 def test_what_cannot_be_had_is_said(plan: Plan, wanted: bool, is_limited: bool, said: tuple[str, ...]) -> None:
     """Only what was asked for explicitly is missed: what merely holds by default is not."""
     assert warnings(plan, wanted=wanted, is_limited=is_limited) == said
+
+
+def test_an_outer_model_that_searches_by_its_name_is_told_of() -> None:
+    """A slug like `x:online` gives the answer's writer web search of its own, which nothing here can take away."""
+    plan = scripted_plan(outer="x:online")
+    assert "searches the web by itself" in warnings(plan, wanted=False, is_limited=False)[0]
+    assert warnings(scripted_plan(outer="x"), wanted=False, is_limited=False) == ()

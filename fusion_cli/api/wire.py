@@ -9,14 +9,13 @@ from typing import Any
 
 from fusion_cli.api.failures import error_from_body
 from fusion_cli.chat import ChatRequest, Citation, Completion, Delta, Message, OutputSchema, ToolCall, Usage
-from fusion_cli.citations import fit_citation
+from fusion_cli.citations import MAX_CITATIONS, fit_citation
 from fusion_cli.errors import ServerFailedError
 from fusion_cli.terminal import one_line
 
 MAX_TEXT_CHARS = 2_000_000
 MAX_TOOL_CALLS = 64
 _MAX_REFUSAL_CHARS = 2000
-MAX_CITATIONS = 200
 
 
 def request_body(request: ChatRequest) -> dict[str, Any]:

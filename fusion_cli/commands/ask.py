@@ -69,7 +69,8 @@ def ask(
         if run.answer is not None and run.sources and not json:
             from fusion_cli.sinks.analysis_text import source_lines
 
-            terminal.write_line("\n" + "\n".join(["Sources:", *source_lines(run)]))
+            said = (run.result.responses if run.result else None) or ()
+            terminal.write_line("\n" + "\n".join(["Sources:", *source_lines(run, said)]))
         terminal.note(whether_the_panel_met(run, plan))
         delivery.conclude(run, strict=context.settings.strict if strict is None else strict)
 

@@ -63,8 +63,8 @@ def judge(
 ) -> None:
     """Have a judge compare responses that exist.
 
-    The panel is not asked again: one call, and a second one with --second-look; a reply that cannot be used is asked
-    for once more.
+    The panel is not asked again. The judge is: once, or twice with --second-look, with further turns where it looks
+    things up; a reply that cannot be used is asked for once more.
 
     Example: fusion judge analysis.json -j openai/gpt-5
 

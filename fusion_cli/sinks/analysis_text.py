@@ -1,13 +1,16 @@
 """An analysis as plain text, for a person or a pipe. Returns text, writes nothing; cleans nothing either."""
 
-from fusion_cli.results import AnalysisRun, Run
+from collections.abc import Mapping, Sequence
+
+from fusion_cli.results import AnalysisRun, Response, Run
 
 
 def analysis_text(run: AnalysisRun) -> str:
     """Return the judge's analysis in sections, what failed a check marked, or the responses where there is none."""
     analysis = run.analysis
     if analysis is None:
-        return "\n\n".join(f"## {response.label}\n\n{response.content.strip()}" for response in run.responses or ())
+        said = {response.label: [response.content.strip()] for response in run.responses or ()}
+        return _sections({**said, "Sources": source_lines(run, run.responses or ())})
     unproven = {(quote.where, quote.model) for quote in run.quotes or () if not quote.held}
     unstable = {point.where for point in (run.second_look.points if run.second_look else ()) if not point.stable}
 
@@ -42,21 +45,29 @@ def analysis_text(run: AnalysisRun) -> str:
         ],
         "Blind spots": [point(f"blind_spots[{n}]", text) for n, text in enumerate(analysis.blind_spots)],
         "Checks": _checks(run),
-        "Sources": source_lines(run),
+        "Sources": source_lines(run, run.responses or ()),
     }
+    return _sections(sections)
+
+
+def _sections(sections: Mapping[str, Sequence[str]]) -> str:
     return "\n\n".join(f"## {title}\n\n" + "\n".join(lines) for title, lines in sections.items() if lines)
 
 
-def source_lines(run: Run) -> list[str]:
-    """Return the run's sources, numbered, each with who cites it."""
+def source_lines(run: Run, responses: Sequence[Response]) -> list[str]:
+    """Return the run's sources, numbered, each with who cites it: panelists by their responses, and the judge."""
     citing: dict[str, list[str]] = {}
-    for call in run.calls:
-        for source in call.sources:
-            citing.setdefault(source.url, []).append("the judge" if call.role == "judge" else call.label)
+    cited = [(response.label, response.sources or ()) for response in responses]
+    cited += [("the judge", call.sources) for call in run.calls if call.role == "judge" and not call.error]
+    for who, sources in cited:
+        for source in sources:
+            citing.setdefault(source.url, []).append(who)
     lines = []
     for number, source in enumerate(run.sources, 1):
         who = f" ({', '.join(dict.fromkeys(citing[source.url]))})" if source.url in citing else ""
-        lines += [f"[{number}] {source.title}{who}", f"    {source.url}"]
+        lines.append(f"[{number}] {source.url}{who}")
+        if source.title != source.url:
+            lines.append(f"    {source.title}")
     return lines
 
 

@@ -23,7 +23,7 @@ class Keeper:
 
     def __init__(self, folder: Path, known: Mapping[str, Any] = MappingProxyType({})) -> None:
         self._folder = folder
-        self._kept: dict[str, Any] = {"prompt": "", "responses": [], "failed_models": [], "calls": [], **known}
+        self._kept: dict[str, Any] = {"prompt": "", "responses": [], "failed_models": [], **known}
         self._is_new = not known
 
     def __call__(self, event: events.Event) -> None:
@@ -32,9 +32,9 @@ class Keeper:
             case events.FusionInProgress(prompt):
                 self._kept["prompt"] = prompt
             case events.PanelCompleted(label, model, content, citations=citations):
-                self._kept["responses"].append({"model": model, "label": label, "content": content})
-                sources = [citation._asdict() for citation in citations]
-                self._kept["calls"].append({"role": "panel", "label": label, "sources": sources})
+                row = {"model": model, "label": label, "content": content}
+                sources = {"sources": [citation._asdict() for citation in citations]} if citations else {}
+                self._kept["responses"].append(row | sources)
             case events.PanelFailed(label, model, error, _, partial):
                 row = {"model": model, "label": label, "error": error}
                 self._kept["failed_models"].append({**row, "partial": partial} if partial else row)

@@ -102,7 +102,7 @@ def test_a_panel_on_a_plain_server_searches_and_reads() -> None:
     assert sorted(asked) == ["/news.html", "/thread.html"], "a page is fetched once a run"
     for line in ("panel   a  searches bridge river", f"panel   b  reads {thread}", "search, fetch run here (searxng)"):
         assert line in ended.stderr
-    assert f"[1] {run['sources'][0]['title']} {news}" in str(server.calls("judge")[0].texts), "who cites what"
+    assert f"[1] {news} {run['sources'][0]['title']}" in str(server.calls("judge")[0].texts), "who cites what"
     outer = server.calls("outer")[0]
     told = json.loads(next(it["content"] for it in outer.body["messages"] if it["role"] == "tool"))
     assert [(page["number"], page["url"]) for page in told["sources"]] == [(1, news), (2, thread)]
@@ -116,8 +116,7 @@ def test_the_answer_ends_with_its_sources() -> None:
         ended = ask(config(server, allow_hosts=[address.removeprefix("http://")]))
     assert ended.status == 0, ended.stderr
     footer = ended.stdout.split("\nSources:\n")[1]
-    assert footer.startswith("[1] ")
-    assert footer.endswith(f"{address}/news.html (a)\n")
+    assert footer.startswith(f"[1] {address}/news.html (a)\n    ")
     assert "web     fetch run here" in ended.stderr, "without a search, fetch alone"
 
 

@@ -136,7 +136,18 @@ def run_citing(*calls: Call, sources: list[Source]) -> AnalysisRun:
     """Return a run with one blind spot, these calls and these sources."""
     analysis = Analysis.model_validate(EMPTY | {"blind_spots": ["b"]})
     run = run_with(ToolResult(status="ok", analysis=analysis))
-    return run.model_copy(update={"calls": list(calls), "sources": sources})
+    said = [
+        Response(model=it.model, label=it.label, content="x", sources=it.sources or None)
+        for it in calls
+        if it.role == "panel"
+    ]
+    judges = [it for it in calls if it.role == "judge"]
+    return run.model_copy(update={"calls": judges, "sources": sources, "responses": said})
+
+
+def lines_of(run: AnalysisRun) -> list[str]:
+    """Return the run's sources as they are listed."""
+    return source_lines(run, run.responses or ())
 
 
 def test_sources_are_numbered_with_who_cites_them() -> None:
@@ -151,19 +162,18 @@ def test_sources_are_numbered_with_who_cites_them() -> None:
     assert analysis_text(run_citing(*calls, sources=[ONE, TWO, THREE])) == (
         "## Blind spots\n\n- b\n\n"
         "## Sources\n\n"
-        "[1] One https://one.example/ (sceptic, x/y#1, the judge)\n"
-        "[2] Two https://two.example/ (sceptic)\n"
-        "[3] Three https://three.example/ (the judge)"
+        "[1] https://one.example/ (sceptic, x/y#1, the judge)\n    One\n"
+        "[2] https://two.example/ (sceptic)\n    Two\n"
+        "[3] https://three.example/ (the judge)\n    Three"
     )
 
 
 def test_a_page_without_a_title_or_a_citer() -> None:
-    """An address that is its own title stands once, and where nobody is known to cite it, nobody is named."""
+    """A page is called by its address where it has no title, and where nobody is known to cite it, nobody is named."""
     bare = Source(url="https://bare.example/", title="https://bare.example/")
-    assert source_lines(run_citing(call("panel", "a", bare), sources=[bare, ONE])) == [
-        "[1] https://bare.example/ (a)",
-        "[2] One https://one.example/",
-    ]
+    first, second, address = lines_of(run_citing(call("panel", "a", bare), sources=[bare, ONE]))
+    assert first == "[1] https://bare.example/ (a)"
+    assert (second, address) == ("[2] https://one.example/", "    One")
 
 
 def test_without_sources_there_is_no_section() -> None:

@@ -122,17 +122,16 @@ def citing_panel() -> tuple[Event, ...]:
     return (events.FusionInProgress("Which DB?"), *answered)
 
 
-def test_sources_stand_with_their_calls(tmp_path: Path) -> None:
+def test_sources_stand_with_their_responses(tmp_path: Path) -> None:
     """They are kept in the shape that `analyze --json` prints, whoever answered first."""
     path = keeper(tmp_path, *citing_panel()).save()
     assert path is not None
-    calls = {call["label"]: call for call in json.loads(path.read_bytes())["calls"]}
-    assert {call["role"] for call in calls.values()} == {"panel"}
-    assert calls["x/y#1"]["sources"] == [
+    rows = {row["label"]: row for row in json.loads(path.read_bytes())["responses"]}
+    assert rows["x/y#1"]["sources"] == [
         {"url": "https://one.example/", "title": "Zwölf 🥊"},
         {"url": "https://two.example/", "title": "Two"},
     ]
-    assert calls["x/y#2"]["sources"] == []
+    assert "sources" not in rows["x/y#2"]
 
 
 def test_sources_come_back(tmp_path: Path) -> None:
