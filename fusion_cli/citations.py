@@ -16,12 +16,11 @@ MAX_URL_CHARS = 2000
 def fit_citation(page: Mapping[str, Any]) -> Citation | None:
     """Return the page with that `url` and `title`, on one line each; None where it has no address of the web."""
     url = page.get("url")
-    if not isinstance(url, str) or len(url) > MAX_URL_CHARS:
+    # Behind white space a second address could stand, and what does not show could make it another one.
+    if not isinstance(url, str) or len(url) > MAX_URL_CHARS or not url.isprintable() or " " in url:
         return None
-    url = one_line(url, 2 * MAX_URL_CHARS)  # cleaning can make it longer; half an address would lead elsewhere
-    url = url.replace(" ", "%20")  # or a second address could stand behind the first
     scheme, _, rest = url.partition("://")
-    if scheme.lower() not in {"http", "https"} or not rest or len(url) > MAX_URL_CHARS:
+    if scheme.lower() not in {"http", "https"} or not rest:
         return None
     title = page.get("title")
     return Citation(url, (one_line(title) if isinstance(title, str) else "") or url)

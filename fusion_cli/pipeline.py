@@ -234,7 +234,8 @@ async def _ask_panelist(record: Record, panelist: Panelist, prompt: str) -> None
             milder = _without_what_was_refused(request, error)
             if milder is None:
                 raise
-            record.warn(f"{panelist.label} refused ({error}): asked again with less")
+            less = "without web tools" if request.server_tools and not milder.server_tools else "for a shorter text"
+            record.warn(f"{panelist.label} refused ({error}): asked again {less}")
             completion, took = await answer(milder)
     except ModelError as error:
         record.failures[panelist] = error
@@ -271,11 +272,14 @@ def _without_what_was_refused(request: ChatRequest, error: ModelRejectedError) -
     said, limit = str(error).lower(), request.max_completion_tokens
     if error.partial:
         return None
-    if request.server_tools and error.status_code in REFUSED and "tool" in said:
-        return request._replace(server_tools=(), max_tool_calls=None)
-    context = context_named(said) if is_too_long(said, error.status_code) else None
+    is_long = is_too_long(said, error.status_code)
+    context = context_named(said) if is_long else None
     if context and limit and limit > context // 2:
         return request._replace(max_completion_tokens=context // 2)
+    # Functions are offered to whatever server there is, and its refusal may say nothing of them; OpenRouter's does.
+    named = not request.model.has_server_tools or "tool" in said
+    if request.server_tools and error.status_code in REFUSED and named and not is_long:
+        return request._replace(server_tools=(), max_tool_calls=None)
     return None
 
 

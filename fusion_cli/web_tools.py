@@ -16,7 +16,7 @@ from fusion_cli.settings import Web
 from fusion_cli.values import describe
 
 NO_SEARCH = "no search is configured (see fusion config set web.search): without OpenRouter, models can only read pages"
-_MOST = 1_000_000
+_MOST = 2**53
 
 
 class SearchLimits(NamedTuple):
@@ -89,7 +89,7 @@ def warnings(plan: Plan, *, wanted: bool, is_limited: bool) -> tuple[str, ...]:
     if run_here:
         if others := sorted({tool.type for tool in plan.tools} - {WEB_SEARCH, WEB_FETCH}):
             said.append(f"only OpenRouter runs {', '.join(others)}: models of other providers go without")
-        if wanted and search_limits(plan.tools) and not plan.search:
+        if (wanted or not have) and search_limits(plan.tools) and not plan.search:
             said.append(NO_SEARCH)
     return tuple(said)
 

@@ -24,9 +24,11 @@ def test_without_a_title_the_address_is_it(title: Any) -> None:
 
 
 def test_controls_are_taken_out() -> None:
-    """Neither address nor title can forge a line or steer a terminal."""
-    page = fit_citation({"url": "https://e.org/\x1b]0;x\x07a\x9b2J", "title": "\x1b[31mOne\n[2] Two\r\u202e\ud83d"})
-    assert page == Citation("https://e.org/a", "One [2] Two<U+202E>\ufffd")
+    """Neither address nor title can forge a line or steer a terminal; an address with controls is none."""
+    page = fit_citation({"url": ONE, "title": "\x1b[31mOne\n[2] Two\r\u202e\ud83d"})
+    assert page == Citation(ONE, "One [2] Two<U+202E>\ufffd")
+    for character in ("\x1b]0;x\x07", "\x9b2J", "\n", " ", "\u202e", "\u2028", "\ud83d"):
+        assert fit_citation({"url": f"{ONE}{character}a", "title": "One"}) is None
 
 
 def test_a_long_title_is_cut() -> None:

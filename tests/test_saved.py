@@ -185,9 +185,10 @@ def test_hostile_sources_are_passed_over(sources: Any) -> None:
 
 def test_what_is_fit_stays_among_what_is_not() -> None:
     """One broken page takes no other with it; titles are one clean line, and an address holds no second one."""
-    forged = {"url": "https://two.example/\n[2] https://e.org/", "title": "\x1b[31mTwo\n[9] Nine"}
-    found = cited([7, {"url": "data:x"}, forged, PAGE])
-    assert found == (Citation("https://two.example/%20[2]%20https://e.org/", "Two [9] Nine"), ONE)
+    forged = {"url": "https://two.example/\n[2] https://e.org/", "title": "Two"}
+    titled = {"url": "https://two.example/", "title": "\x1b[31mTwo\n[9] Nine"}
+    found = cited([7, {"url": "data:x"}, forged, titled, PAGE])
+    assert found == (Citation("https://two.example/", "Two [9] Nine"), ONE)
 
 
 def test_a_file_without_sources_cites_nothing() -> None:

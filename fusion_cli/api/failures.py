@@ -1,6 +1,7 @@
 """What an error body means (specification, section 5): an error of ours, in words fit for one line. Pure."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ from fusion_cli.errors import (
 from fusion_cli.fitting import is_too_long
 from fusion_cli.terminal import one_line
 
+_WHAT_WAS_ASKED = r"\btools?\b|\bfunction.?call|\bjinja\b|\btemplate\b|\bresponse_format\b|\bgrammar\b"
 _MODERATED = {"content_policy_violation", "refusal", "moderation", "content_filter"}
 # Upstream's stable names of errors, as the HTTP statuses that mean the same.
 _STATUS_OF = {
@@ -81,6 +83,8 @@ def error_from_body(status: int, body: Any, retry_after_s: float | None = None) 
     told = f"HTTP {status}: {said}" if status != 200 and said else said or f"HTTP {status} without a message"
     moderated = bool(reasons) or str(metadata.get("error_type")) in _MODERATED or str(name) in _MODERATED
     if status == 200 and is_too_long(said, None):  # the same again would be as long
+        return ModelRejectedError(told, **details)
+    if status in {500, 501} and re.search(_WHAT_WAS_ASKED, said, re.IGNORECASE):  # as llama.cpp has it
         return ModelRejectedError(told, **details)
     return _error_class(status, moderated=moderated)(told, **details)
 

@@ -106,7 +106,8 @@ class PlainSink:
         """Say what a model looks up as it starts to, and of the end only that it failed."""
         if status == "completed":
             return
-        what = f"{'searches' if tool == 'web_search' else 'reads'} {one_line(about, 120)}"
+        verb = {"web_search": "searches", "web_fetch": "reads"}.get(tool, f"calls {one_line(tool, 40)}")
+        what = f"{verb} {one_line(about, 120)}"
         self._note(who, name, what if status == "started" else f"{what}: failed: {one_line(error)}")
 
     def _hold(self, text: str) -> None:

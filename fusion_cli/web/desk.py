@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
-from fusion_cli.chat import Citation, Delta, FunctionTool, Message, ToolStep
+from fusion_cli.chat import Citation, Delta, FunctionTool, Message, ToolCall, ToolStep
 from fusion_cli.citations import fit_citation
 from fusion_cli.fitting import estimated_tokens, fit
 from fusion_cli.prompts import fenced, harmless, new_fence, tool_answer
@@ -21,9 +22,9 @@ from fusion_cli.web.guard import WebError
 from fusion_cli.web_tools import FetchLimits, SearchLimits, fetch_limits, search_limits
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
-    from fusion_cli.chat import ChatRequest, Completion, ToolCall
+    from fusion_cli.chat import ChatRequest, Completion
     from fusion_cli.web.pages import WebPage
     from fusion_cli.web.search import Hit
 
@@ -37,6 +38,7 @@ LEAST_TOKENS = 400
 _PAGE_TOKENS = 8_000
 _USUAL_RESULTS = 5
 _SHOWN_CHARS = 300
+_LONGEST_CALL = 4_000  # characters
 _NO_ROOM = "no more can be read: answer from what you have"
 
 
@@ -105,6 +107,7 @@ class Desk:
         self._left = ROOM_TOKENS
         self._share = ROOM_TOKENS
         self._calls = self._reads = self._searches = self._results = 0
+        self._done: set[tuple[str, str]] = set()
         self.cited: dict[str, Citation] = {}
         today = datetime.now(UTC).date().isoformat()
         self.tools = tuple(
@@ -169,7 +172,7 @@ class Desk:
                 raise WebError(f"at most {MAX_CALLS_A_STEP} calls are carried out in one step")
             if isinstance(job, WebError):
                 raise job
-            told = await job()
+            told = await self._once(call, job)
         except WebError as error:
             why = str(error)
         except Exception as bug:  # noqa: BLE001  # costs this call, and not the turns that are paid for
@@ -179,6 +182,18 @@ class Desk:
             return Answer(call, told)
         tell("failed", why)
         return Answer(call, {**named, "status": "failed", "error": why})
+
+    async def _once(self, call: ToolCall, job: Job) -> dict[str, Any]:
+        """Do what was not done yet: a model that repeats itself would pay for the same pages in every turn."""
+        key = call.name, _replayed(call)
+        if key in self._done:
+            raise WebError("this very call is answered already: use that answer, or answer now")
+        self._done.add(key)
+        try:
+            return await job()
+        except BaseException:
+            self._done.discard(key)
+            raise
 
     def _job(self, call: ToolCall) -> tuple[str, dict[str, Any], Job]:
         """Return what a call is about, what its answer repeats of it, and what has to be done.
@@ -238,6 +253,19 @@ class Desk:
             "status": "completed",
             "retrieved_at": datetime.now(UTC).isoformat(timespec="seconds"),
         }
+
+
+def written_calls(text: str, tools: Sequence[FunctionTool]) -> tuple[ToolCall, ...]:
+    """Return the call of one of these tools that a text is in whole, fences and tags aside; none where it is a text."""
+    bare = re.fullmatch(r"(?s)\s*(?:```\w*|<tool_call>)?\s*(\{.*\})\s*(?:```|</tool_call>)?\s*", text[:_LONGEST_CALL])
+    try:
+        value = json.loads(bare[1]) if bare and len(text) < _LONGEST_CALL else None
+    except (ValueError, RecursionError):
+        return ()
+    names = {tool.name for tool in tools}
+    if not isinstance(value, dict) or value.get("name") not in names or not isinstance(value.get("arguments"), dict):
+        return ()
+    return (ToolCall("call_text", value["name"], json.dumps(value["arguments"])),)
 
 
 def _replayed(call: ToolCall) -> str:

@@ -13,7 +13,7 @@ from fusion_cli.chat import Message, Usage
 from fusion_cli.errors import ModelError, ModelRejectedError, ServerFailedError
 from fusion_cli.fitting import is_too_long
 from fusion_cli.negotiation import REFUSED
-from fusion_cli.web.desk import LEAST_TOKENS, ROOM_TOKENS, Desk
+from fusion_cli.web.desk import LEAST_TOKENS, ROOM_TOKENS, Desk, written_calls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,7 +33,7 @@ class _Manner(NamedTuple):
         room: How many tokens all that was read may take.
         history: Of a last turn: 0 replays calls and answers without tools, 1 with the tools declared and the choice
             "none", 2 tells them as the user's text.
-        output: 0 asks for the format that is wanted, 1 for any JSON where that is a schema, 2 for none.
+        output: Of a last turn: 0 asks for the format that is wanted, 1 for any JSON where that is a schema, 2 for none.
     """
 
     is_last: bool
@@ -53,7 +53,6 @@ class ResearchingModels:
     def __init__(self, models: ModelClient, web: Web) -> None:
         self._models = models
         self._web = web
-        self._formless: set[ModelName] = set()  # whose server takes tools or a format, not both
 
     async def context_tokens(self, model: ModelName) -> int | None:
         """Return how much the model can read and write in one call (see `chat.ModelClient`)."""
@@ -85,6 +84,9 @@ class ResearchingModels:
                     raise
                 manner = milder
                 continue
+            if not completion.tool_calls and (written := written_calls(completion.text, desk.tools)):
+                # Small models write a call as text. It is one, or in a last turn no answer.
+                completion = completion._replace(text="", tool_calls=written)
             done.append(completion)
             if manner.is_last or not completion.tool_calls:
                 return _whole(done, desk)
@@ -99,11 +101,10 @@ class ResearchingModels:
                 told = [_as_text(told)]
             # Within the last answer: several servers refuse a user's word behind a tool's.
             told[-1] = told[-1]._replace(content=f"{told[-1].content}\n\n{LAST_TURN}")
-        output = request.output_format
+        # A format beside tools is refused by some servers, and lets no call through on others.
+        output = request.output_format if manner.is_last and manner.output < 2 else None
         if output and manner.output:
-            output = "json_object" if manner.output == 1 and output != "json_object" else None
-        if not manner.is_last and request.model in self._formless:
-            output = None
+            output = "json_object"
         return request._replace(
             messages=(*request.messages, *told),
             server_tools=(),
@@ -113,7 +114,8 @@ class ResearchingModels:
             output_format=output,
         )
 
-    def _milder(self, request: ChatRequest, desk: Desk, manner: _Manner, error: ModelError) -> _Manner | None:
+    @staticmethod
+    def _milder(request: ChatRequest, desk: Desk, manner: _Manner, error: ModelError) -> _Manner | None:
         """Return how to put the turn after a refusal; None when that is the caller's to decide."""
         said = str(error).lower()
         if isinstance(error, ServerFailedError) and desk.has_told and manner.history < 2:
@@ -125,17 +127,12 @@ class ResearchingModels:
             return manner._replace(room=room) if desk.has_told and room >= LEAST_TOKENS // 4 else None
         if error.status_code not in REFUSED:
             return None
-        names_form = re.search(_FORM, said) is not None
-        has_format = request.output_format is not None and request.model not in self._formless
-        if not manner.is_last and has_format and names_form:
-            self._formless.add(request.model)
-            return manner
         if not desk.has_told:
             return None
-        if manner.is_last and names_form and request.output_format and manner.output < 2:
-            return manner._replace(output=manner.output + 1)
         if not manner.is_last:
             return manner._replace(is_last=True)
+        if request.output_format and manner.output < 2 and re.search(_FORM, said):
+            return manner._replace(output=manner.output + 1)
         return manner._replace(history=manner.history + 1) if manner.history < 2 else None
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.command import Ended, fusion
 from tests.web.searxng_server import SearxngServer
-from tests.wire.server import Call, Reply, Request, WireServer, deliberation
+from tests.wire.server import Call, Reply, Request, WireServer, deliberation, failure
 
 PAGES = Path(__file__).parent.parent / "web" / "pages"
 QUESTION = "Which river does the bridge cross?"
@@ -216,3 +216,24 @@ def test_the_judge_may_look_things_up() -> None:
     assert [source["url"] for source in run["sources"]] == [page]
     assert run["result"]["analysis"]
     assert f"judge   j  reads {page}" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "said", ["tools param requires --jinja flag", "Function calling is not enabled", "bad request"]
+)
+def test_servers_without_tools_refuse_in_many_ways(said: str) -> None:
+    """Whatever a server says to functions that it cannot take, its panelists and its judge answer without them."""
+    status = 500 if "jinja" in said else 400
+
+    def refusing(request: Request) -> Reply:
+        if any(tool["function"]["name"] != "fusion" for tool in request.body.get("tools", ())):
+            return failure(status, said)
+        return deliberation()(request)
+
+    with WireServer(default=refusing) as server:
+        ended = ask(config(server), "--json")
+        requests = len(server.calls("panel")), len(server.calls("judge"))
+    assert ended.status == 0, ended.stderr
+    assert len(ended.json()["result"]["responses"]) == 2
+    assert ended.json()["result"]["analysis"]
+    assert requests[0] == 4

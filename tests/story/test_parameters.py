@@ -183,7 +183,7 @@ def test_panelist_without_tools_is_asked_without() -> None:
     run = ask(models, plan()._replace(tools=(SEARCH,)))
     assert [bool(request.server_tools) for request in models.requests("panel")] == [True, True, False]
     assert not run.degraded
-    assert any("asked again with less" in warning for warning in run.warnings)
+    assert any("asked again without web tools" in warning for warning in run.warnings)
 
 
 def test_panelist_in_a_small_context_is_asked_for_less() -> None:

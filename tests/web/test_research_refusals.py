@@ -21,13 +21,12 @@ def test_what_is_too_long_for_the_model_is_cut_and_asked_again() -> None:
     assert done.whole.text == "y"
 
 
-def test_a_server_that_takes_no_schema_beside_tools_gets_it_in_the_last_turn() -> None:
-    """Tools and a schema are tried together; refused, the schema waits for the turn without tools."""
+def test_a_format_is_asked_for_when_no_tool_is_offered() -> None:
+    """Beside tools some servers refuse a schema, and on others it lets no call through: it waits for the last turn."""
     schema = OutputSchema("x", {"type": "object"})
-    refusal = ModelRejectedError("HTTP 400: cannot use tools with response_format", status_code=400)
-    done = Done(refusal, calls(fetch(ONE)), says("{}"), steps=1, output_format=schema)
-    assert [turn.output_format for turn in done.turns] == [schema, None, schema]
-    assert [bool(turn.tools) for turn in done.turns] == [True, True, False]
+    done = Done(calls(fetch(ONE)), says("{}"), steps=1, output_format=schema)
+    assert [turn.output_format for turn in done.turns] == [None, schema]
+    assert [bool(turn.tools) for turn in done.turns] == [True, False]
 
 
 LATE_FAILURES: dict[str, tuple[list[ModelError], list[tuple[bool, str | None, str]]]] = {
@@ -62,8 +61,9 @@ def test_a_refusal_after_reading_ends_the_reading() -> None:
 def test_a_format_that_is_refused_at_the_end_gives_way_step_by_step() -> None:
     """A server without schemas is asked for any JSON, then for none, with what was read: nothing is read again."""
     no = refused("response_format is not supported")
-    done = Done(no, READ, no, no, says("{}"), steps=1, output_format=OutputSchema("x", {"type": "object"}))
-    assert [turn.output_format for turn in done.turns[1:]] == [None, done.turns[0].output_format, "json_object", None]
+    schema = OutputSchema("x", {"type": "object"})
+    done = Done(READ, no, no, says("{}"), steps=1, output_format=schema)
+    assert [turn.output_format for turn in done.turns] == [None, schema, "json_object", None]
     assert len(done.web.read_with) == 1
 
 

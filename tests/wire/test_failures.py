@@ -136,3 +136,17 @@ class TestErrors:
         """Whatever the message is, the name says that the prompt is too long, and the refusal keeps that."""
         body = {"error": {"message": "no", "metadata": {"error_type": "context_length_exceeded"}}}
         assert is_too_long(str(error_from_body(400, body)), 400)
+
+
+@pytest.mark.parametrize("status", [500, 501])
+def test_what_was_asked_for_is_refused_with_a_500_too(status: int) -> None:
+    """llama.cpp answers 500 to tools that it cannot take: asking the same again would not help."""
+    for said in (
+        "tools param requires --jinja flag",
+        "Failed to parse tool call arguments as JSON",
+        "bad chat template",
+    ):
+        error = error_from_body(status, {"error": {"message": said, "code": status}})
+        assert isinstance(error, ModelRejectedError)
+        assert error.status_code == status
+    assert isinstance(error_from_body(status, {"error": {"message": "out of memory"}}), ServerFailedError)
