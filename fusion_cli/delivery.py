@@ -40,7 +40,7 @@ def announce(plan: Plan, terminal: Terminal, *, answers: bool) -> None:
 def _web_tools(plan: Plan, models: Sequence[ModelName]) -> str:
     """Return which web tools these models have, and who runs them."""
     parts = [
-        f"{_names(plan.tools_for(model))} {'by OpenRouter' if model.has_server_tools else 'run here'}"
+        f"{_names(plan.tools_for(model))}, {'run by OpenRouter' if model.has_server_tools else 'run here'}"
         for model in models
         if plan.tools_for(model)
     ]
@@ -51,7 +51,7 @@ def _web_tools(plan: Plan, models: Sequence[ModelName]) -> str:
 
 
 def _names(tools: Sequence[ServerTool]) -> str:
-    return ", ".join(dict.fromkeys(tool.type.rpartition(":")[2].removeprefix("web_") for tool in tools))
+    return " and ".join(dict.fromkeys(tool.type.rpartition(":")[2].removeprefix("web_") for tool in tools))
 
 
 def _seat(panelist: Panelist) -> str:

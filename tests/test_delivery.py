@@ -53,13 +53,13 @@ ROUTED, PLAIN, EMBEDDED = "openrouter:a/one", "lab:m", "local:qwen"
 @pytest.mark.parametrize(
     ("panel", "search", "said"),
     [
-        ((ROUTED, "openrouter:b/two"), None, "search, fetch by OpenRouter"),
-        ((ROUTED,), "searxng", "search, fetch by OpenRouter"),
-        ((PLAIN, "lab:n"), None, "fetch run here"),
-        ((PLAIN,), "searxng", "search, fetch run here (searxng)"),
-        ((ROUTED, PLAIN), None, "search, fetch by OpenRouter; fetch run here"),
-        ((PLAIN, ROUTED), "brave", "search, fetch run here (brave); search, fetch by OpenRouter"),
-        ((PLAIN, EMBEDDED), None, "fetch run here"),
+        ((ROUTED, "openrouter:b/two"), None, "search and fetch, run by OpenRouter"),
+        ((ROUTED,), "searxng", "search and fetch, run by OpenRouter"),
+        ((PLAIN, "lab:n"), None, "fetch, run here"),
+        ((PLAIN,), "searxng", "search and fetch, run here (searxng)"),
+        ((ROUTED, PLAIN), None, "search and fetch, run by OpenRouter; fetch, run here"),
+        ((PLAIN, ROUTED), "brave", "search and fetch, run here (brave); search and fetch, run by OpenRouter"),
+        ((PLAIN, EMBEDDED), None, "fetch, run here"),
     ],
 )
 def test_who_looks_things_up(panel: tuple[str, ...], search: str | None, said: str) -> None:
@@ -88,12 +88,15 @@ def test_a_plain_server_with_a_search_alone_and_none_configured() -> None:
 
 def test_other_tools_of_openrouter_are_named() -> None:
     """What an entry brings beside search and fetch is named as OpenRouter names it, an entry that stands twice once."""
-    assert announced(ROUTED, tools=(SEARCH, CLOCK, SEARCH))["web"] == "search, datetime by OpenRouter"
+    assert announced(ROUTED, tools=(SEARCH, CLOCK, SEARCH))["web"] == "search and datetime, run by OpenRouter"
 
 
 def test_only_those_who_will_be_asked_count() -> None:
     """Without a panel nobody looks anything up, and of a panel that has answered the judge alone does."""
     assert "web" not in announced(ROUTED, tool_choice="none")
-    assert announced(PLAIN, judge=ROUTED, tool_choice="none", answers=False)["web"] == "search, fetch by OpenRouter"
-    assert announced(PLAIN, judge=ROUTED)["web"] == "search, fetch by OpenRouter; fetch run here"
-    assert announced(PLAIN, outer=ROUTED)["web"] == "fetch run here"
+    assert (
+        announced(PLAIN, judge=ROUTED, tool_choice="none", answers=False)["web"]
+        == "search and fetch, run by OpenRouter"
+    )
+    assert announced(PLAIN, judge=ROUTED)["web"] == "search and fetch, run by OpenRouter; fetch, run here"
+    assert announced(PLAIN, outer=ROUTED)["web"] == "fetch, run here"

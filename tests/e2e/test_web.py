@@ -100,7 +100,11 @@ def test_a_panel_on_a_plain_server_searches_and_reads() -> None:
     }
     assert queries == ["bridge river"], "the same search is sent once a run"
     assert sorted(asked) == ["/news.html", "/thread.html"], "a page is fetched once a run"
-    for line in ("panel   a  searches bridge river", f"panel   b  reads {thread}", "search, fetch run here (searxng)"):
+    for line in (
+        "panel   a  searches bridge river",
+        f"panel   b  reads {thread}",
+        "search and fetch, run here (searxng)",
+    ):
         assert line in ended.stderr
     assert f"[1] {news} {run['sources'][0]['title']}" in str(server.calls("judge")[0].texts), "who cites what"
     outer = server.calls("outer")[0]
@@ -117,7 +121,7 @@ def test_the_answer_ends_with_its_sources() -> None:
     assert ended.status == 0, ended.stderr
     footer = ended.stdout.split("\nSources:\n")[1]
     assert footer.startswith(f"[1] {address}/news.html (a)\n    ")
-    assert "web     fetch run here" in ended.stderr, "without a search, fetch alone"
+    assert "web     fetch, run here" in ended.stderr, "without a search, fetch alone"
 
 
 def test_what_may_not_be_read_is_an_answer_to_the_model() -> None:
