@@ -39,15 +39,13 @@ def announce(plan: Plan, terminal: Terminal, *, answers: bool) -> None:
 
 def _web_tools(plan: Plan, models: Sequence[ModelName]) -> str:
     """Return which web tools these models have, and who runs them."""
+    here = f"run here ({plan.search})" if plan.search else "run here"
     parts = [
-        f"{_names(plan.tools_for(model))}, {'run by OpenRouter' if model.has_server_tools else 'run here'}"
+        f"{_names(plan.tools_for(model))}, {'run by OpenRouter' if model.has_server_tools else here}"
         for model in models
         if plan.tools_for(model)
     ]
-    said = "; ".join(dict.fromkeys(parts))
-    if plan.search and said:
-        said = said.replace("run here", f"run here ({plan.search})")
-    return said or ("off" if models else "")
+    return "; ".join(dict.fromkeys(parts)) or ("off" if models else "")
 
 
 def _names(tools: Sequence[ServerTool]) -> str:

@@ -34,6 +34,20 @@ def estimated_tokens(text: str) -> int:
     return -(-len(text.encode("utf-8", "surrogatepass")) // _BYTES_PER_TOKEN)
 
 
+def fair_share(needs: Sequence[int], budget: int) -> int | None:
+    """Return what each may take at most of a budget that is too small for all needs; None where it is not.
+
+    What the small ones leave of their shares goes to the others; no share is smaller than `LEAST_TOKENS`.
+    """
+    left = budget
+    for place, need in enumerate(sorted(needs)):
+        share = max(left // (len(needs) - place), LEAST_TOKENS)
+        if need > share:
+            return share
+        left -= need
+    return None
+
+
 def fit(responses: Mapping[str, str], budget_tokens: int) -> dict[str, str]:
     """Return the responses, those cut that pass their fair share of the budget; the rest are the same strings.
 
@@ -45,18 +59,9 @@ def fit(responses: Mapping[str, str], budget_tokens: int) -> dict[str, str]:
         responses: Texts by name; their order is kept.
         budget_tokens: What all of them may take, as `estimated_tokens` counts it.
     """
-    left = budget_tokens
-    share = LEAST_TOKENS
-    needs = sorted(estimated_tokens(text) for text in responses.values())
-    for place, need in enumerate(needs):
-        share = max(left // (len(needs) - place), LEAST_TOKENS)
-        if need > share:
-            break
-        left -= need
-    else:
-        return dict(responses)
+    share = fair_share([estimated_tokens(text) for text in responses.values()], budget_tokens)
     return {
-        name: text if estimated_tokens(text) <= share else _cut(text, share * _BYTES_PER_TOKEN)
+        name: text if share is None or estimated_tokens(text) <= share else _cut(text, share * _BYTES_PER_TOKEN)
         for name, text in responses.items()
     }
 

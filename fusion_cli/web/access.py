@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from fusion_cli.web_tools import FetchLimits, SearchLimits
 
 
-_MOST_OF_EACH = 200  # searches and pages of a run: what nine models may have of each, and some more
-
-
 class Access:
     """Search and read for one run (`desk.Web`); an async context manager.
 
@@ -78,9 +75,7 @@ class Access:
                 from fusion_cli.web.pages import Pages
 
                 self._pages = Pages(
-                    await self._stack.enter_async_context(
-                        Fetcher(allow_hosts=self._settings.allow_hosts, max_fetches=_MOST_OF_EACH)
-                    )
+                    await self._stack.enter_async_context(Fetcher(allow_hosts=self._settings.allow_hosts))
                 )
         return await self._pages.read(
             url,
@@ -92,7 +87,7 @@ class Access:
     async def _open_search(self) -> CachedSearch:
         from fusion_cli.web.search import CachedSearch
 
-        return CachedSearch(await self._backend(), limit=_MOST_OF_EACH)
+        return CachedSearch(await self._backend())
 
     async def _backend(self) -> SearchBackend:
         web = self._settings

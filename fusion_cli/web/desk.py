@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from fusion_cli.chat import Citation, Delta, FunctionTool, Message, ToolCall, ToolStep
 from fusion_cli.citations import fit_citation
-from fusion_cli.fitting import estimated_tokens, fit
+from fusion_cli.fitting import estimated_tokens, fair_share, fit
 from fusion_cli.prompts import fenced, harmless, new_fence, tool_answer
 from fusion_cli.terminal import one_line
 from fusion_cli.web.guard import WebError
@@ -128,17 +128,11 @@ class Desk:
 
     def messages(self, room: int) -> list[Message]:
         """Return what was said and answered so far, the answers sharing `room` tokens; short ones stay whole."""
-        sizes = sorted(answer.size for _, answers in self._steps for answer in answers)
-        share = room
-        for place, size in enumerate(sizes):
-            share = room // (len(sizes) - place)
-            if size > share:
-                break
-            room -= size
+        share = fair_share([answer.size for _, answers in self._steps for answer in answers], room)
         return [
             message
             for said, answers in self._steps
-            for message in (said, *(answer.message(max(share, 1), self._fence) for answer in answers))
+            for message in (said, *(answer.message(share or ROOM_TOKENS, self._fence) for answer in answers))
         ]
 
     async def carry_out(self, turn: Completion) -> None:

@@ -22,6 +22,7 @@ from fusion_cli.web.body import MAX_BYTES, Page, read_page
 from fusion_cli.web.guard import Target, WebError, check_address, check_url, is_exempt, redirected
 
 _MAX_HEADER_BYTES = 64 * 1024
+_MAX_FETCHES = 200  # what nine models may have, and some more
 _MAX_REDIRECTS = 5
 _MAX_CONNECTIONS_PER_HOST = 4
 _MAX_ADDRESSES = 4
@@ -97,7 +98,7 @@ class Fetcher:
         self,
         *,
         allow_hosts: Collection[str] = (),
-        max_fetches: int = 40,
+        max_fetches: int = _MAX_FETCHES,
         timeout_s: float = 20.0,
         max_bytes: int = MAX_BYTES,
         resolve: Resolve = look_up,

@@ -17,7 +17,7 @@ from fusion_cli.terminal import clean, one_line
 from fusion_cli.web.guard import MAX_URL_CHARS, WebError
 
 MAX_RESULTS = 20
-MAX_SEARCHES = 40
+MAX_SEARCHES = 200  # of a run: what nine models may have, and some more
 _TIME_LIMIT_S = 15.0
 _MAX_BODY_BYTES = 2 * 1024 * 1024
 _MAX_QUERY_CHARS = 400

@@ -1,10 +1,8 @@
 """Web search and fetch, end to end: a plain server whose models call tools, a search, and pages on loopback."""
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import pytest
 
 from tests.e2e.command import Ended, fusion
 from tests.web.searxng_server import SearxngServer
+from tests.web.site import site as serving
 from tests.wire.server import Call, Reply, Request, WireServer, deliberation, failure
 
 PAGES = Path(__file__).parent.parent / "web" / "pages"
@@ -21,28 +20,13 @@ QUESTION = "Which river does the bridge cross?"
 @contextmanager
 def site() -> Iterator[tuple[str, list[str]]]:
     """Serve the saved pages on loopback; yield the address, and the paths asked for."""
-    asked: list[str] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(self.path)
-            page = PAGES / self.path.lstrip("/")
-            body = page.read_bytes() if page.is_file() else b""
-            self.send_response(200 if body else 404)
-            self.send_header("Content-Type", "text/html; charset=utf-8")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def saved(path: str) -> bytes | None:
+        page = PAGES / path.lstrip("/")
+        return page.read_bytes() if page.is_file() else None
 
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}", asked
-        server.shutdown()
-        thread.join(10)
+    with serving(saved) as (host, asked):
+        yield f"http://{host}", asked
 
 
 def researcher(*urls: str, query: str = "bridge river") -> Callable[[Request], Reply]:

@@ -1,11 +1,10 @@
 """Promises of `web.access`: which search a run gets, what of its results is passed on, pages, and the end of all."""
 
 import asyncio
-import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
@@ -16,6 +15,8 @@ from fusion_cli.web.guard import WebError
 from fusion_cli.web.search import Hit
 from fusion_cli.web_tools import FetchLimits, SearchLimits
 from tests.web.searxng_server import SearxngServer
+from tests.web.site import listening
+from tests.web.site import site as serving
 
 PAGE = b"<!doctype html><title>Bees</title><main><h1>Bees</h1><p>" + b"A bee is an insect that makes honey. " * 20
 KEYS = {"brave": "canary-brave", "tavily": "canary-tavily"}
@@ -48,36 +49,9 @@ def urls_of(hits: Sequence[Hit]) -> list[str]:
     return [hit.url for hit in hits]
 
 
-@contextmanager
-def listening(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
-    """Serve on a free port of loopback; yield `host:port`."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        yield f"127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join(10)
-
-
-@contextmanager
-def site() -> Iterator[tuple[str, list[str]]]:
+def site() -> AbstractContextManager[tuple[str, list[str]]]:
     """Serve a page under every path but /gone; yield `host:port`, and the paths asked for."""
-    asked: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(self.path)
-            self.send_response(404 if self.path == "/gone" else 200)
-            self.send_header("Content-Type", "text/html")
-            self.send_header("Content-Length", str(len(PAGE)))
-            self.end_headers()
-            self.wfile.write(PAGE)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with listening(Handler) as host:
-        yield host, asked
+    return serving(lambda path: None if path == "/gone" else PAGE)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fusion_cli.web.guard import WebError
-from fusion_cli.web.search import CachedSearch, Hit
+from fusion_cli.web.search import MAX_SEARCHES, CachedSearch, Hit
 
 
 class Backend:
@@ -106,12 +106,12 @@ def test_a_search_that_is_given_up_does_not_harm_the_others() -> None:
 
 @pytest.mark.parametrize("limit", [None, 2])
 def test_searches_of_a_run_are_counted(limit: int | None) -> None:
-    """After 40 searches, or the limit given, no more are sent; what is known is still told, and refusals cost none."""
+    """After 200 searches, or the limit given, no more are sent; what is known is still told, and refusals cost none."""
 
     async def ask() -> Backend:
         backend = Backend(failures=1)
         cached = CachedSearch(backend) if limit is None else CachedSearch(backend, limit=limit)
-        sent = limit or 40
+        sent = limit or MAX_SEARCHES
         await together(*(cached.search(f"q{number}", 1) for number in range(sent)))
         with pytest.raises(WebError, match="empty"):
             await cached.search(" ", 1)

@@ -4,10 +4,8 @@ Servers are on loopback, which the fetcher reaches only where the test allows ho
 """
 
 import asyncio
-import shutil
 import socket
 import ssl
-import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,6 +35,8 @@ from tests.web.attacks import (
     refused,
     through,
 )
+
+TLS = Path(__file__).parent / "tls"
 
 
 def test_a_page_comes_as_it_was_sent() -> None:
@@ -309,32 +309,19 @@ def test_a_host_is_not_overrun() -> None:
     assert most == 4
 
 
-def authority(folder: Path, *names: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """Make an authority and a certificate of its for `names`; return the server's side of TLS and the client's."""
-    if not shutil.which("openssl"):
-        pytest.skip("there is no openssl command to make certificates with")
+def authority() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Return the server's side of TLS, for good.example and also.example, and that of a client who trusts it.
 
-    def openssl(*arguments: str) -> None:
-        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)  # noqa: S607
-
-    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=test")
-    usage = ("-addext", "keyUsage=critical,keyCertSign,cRLSign")
-    openssl("req", "-x509", *key, *usage, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2")
-    openssl("req", *key, "-keyout", "key.pem", "-out", "request.pem")
-    alternatives = ",".join(f"DNS:{name}" for name in names)
-    (folder / "ext").write_text(
-        f"subjectAltName={alternatives}\nauthorityKeyIdentifier=keyid\nbasicConstraints=CA:FALSE\n"
-    )
-    signed = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "ext", "-days", "2")
-    openssl("x509", "-req", "-in", "request.pem", "-out", "cert.pem", *signed)
+    `tls/` holds a certificate for a hundred years, and the authority's, whose own key nobody has kept.
+    """
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(folder / "cert.pem", folder / "key.pem")
-    return server, ssl.create_default_context(cafile=str(folder / "ca.pem"))
+    server.load_cert_chain(TLS / "cert.pem", TLS / "key.pem")
+    return server, ssl.create_default_context(cafile=str(TLS / "ca.pem"))
 
 
-def test_a_certificate_is_verified_for_the_name(tmp_path: Path) -> None:
+def test_a_certificate_is_verified_for_the_name() -> None:
     """The connection goes to the checked address, and TLS is spoken with the name: shown, asked for and verified."""
-    server_tls, client_tls = authority(tmp_path, "good.example", "also.example")
+    server_tls, client_tls = authority()
     shown: list[str | None] = []
     server_tls.sni_callback = lambda socket, name, context: shown.append(name)
 

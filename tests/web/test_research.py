@@ -167,6 +167,15 @@ def test_what_was_sent_once_is_sent_again_in_the_same_words() -> None:
     assert done.turns[2].messages[: len(done.turns[1].messages)] == done.turns[1].messages
 
 
+def test_a_model_reads_so_many_pages() -> None:
+    """After twenty pages there are no more, however small they are: nobody uses up what the others want."""
+    urls = [f"https://{number}.example/" for number in range(24)]
+    steps = [calls(*map(fetch, urls[start : start + 8])) for start in (0, 8, 16)]
+    done = Done(*steps, says("y"), web=FakeWeb(dict.fromkeys(urls, "x")))
+    assert [url for url, _ in done.web.read_with] == urls[:MAX_USES]
+    assert done.answers(3)[-1]["error"] == "no more pages may be read: answer from what you have"
+
+
 def test_the_same_call_is_answered_once() -> None:
     """A model that repeats itself is told so, and pays for no page in every turn; what failed may be tried again."""
     gone = fetch("https://gone.example/")
