@@ -108,6 +108,8 @@ class ChatRequest(NamedTuple):
         server_tools: What is run for the model in at most `max_tool_calls` steps, by the server or in its place.
         fusion_depth: 0 for the outer model, 1 for panel and judge (sent as a header).
         extra: What else the body holds, as it stands on the wire; never in place of what is above.
+        timeout_s: How long an attempt may take to its first content; None is for ever.
+        idle_timeout_s: How long it may then be silent: comments and empty deltas are no content.
     """
 
     model: ModelName
@@ -123,6 +125,8 @@ class ChatRequest(NamedTuple):
     max_tool_calls: int | None = None
     fusion_depth: int = 0
     extra: Mapping[str, Any] = MappingProxyType({})
+    timeout_s: float | None = None
+    idle_timeout_s: float | None = None
 
 
 class Usage(NamedTuple):
@@ -155,8 +159,24 @@ class ToolStep(NamedTuple):
     error: str = ""
 
 
+class Retry(NamedTuple):
+    """A failed attempt that is made again.
+
+    Attributes:
+        attempt: The number of the one that is to come, from 2.
+        wait_s: How long is waited before it.
+        error: What failed, in one line.
+        status_code: The HTTP status of that, where there was one.
+    """
+
+    attempt: int
+    wait_s: float
+    error: str
+    status_code: int | None = None
+
+
 class Delta(NamedTuple):
-    """What arrived since the last one: answer text, and thinking where it is shown; or a tool call's step.
+    """What arrived since the last one: answer text, and thinking where it is shown; or a tool call's step, or a retry.
 
     What a model wrote before a tool call is no part of its completion's text.
     """
@@ -164,6 +184,7 @@ class Delta(NamedTuple):
     text: str
     reasoning: str = ""
     step: ToolStep | None = None
+    retry: Retry | None = None
 
 
 class Citation(NamedTuple):
@@ -179,6 +200,7 @@ class Completion(NamedTuple):
     Attributes:
         model: The concrete one that answered, where the server says so.
         refusal: What the model said in place of an answer.
+        skipped: How many events of its stream could not be read.
     """
 
     text: str
@@ -189,11 +211,20 @@ class Completion(NamedTuple):
     attempts: int = 1
     citations: tuple[Citation, ...] = ()
     refusal: str = ""
+    skipped: int = 0
 
     @property
     def truncated(self) -> bool:
         """Whether the text was cut by a limit rather than ended by the model."""
         return self.finish_reason == "length"
+
+
+class Price(NamedTuple):
+    """What a model costs, in US dollars: a token read, a token written, and a call."""
+
+    prompt: float
+    completion: float
+    request: float = 0.0
 
 
 class ModelClient(Protocol):
@@ -209,4 +240,8 @@ class ModelClient(Protocol):
 
     async def context_tokens(self, model: ModelName) -> int | None:
         """Return how much the model can read and write in one call, in tokens; None when nobody says."""
+        ...
+
+    async def price(self, model: ModelName) -> Price | None:
+        """Return what the model costs; None when nobody says."""
         ...

@@ -37,6 +37,12 @@ class Choices(NamedTuple):
         tools: Server tools of panel and judge; empty means none.
         quotes: Whether the judge has to give quotes, which are checked.
         second_look: Whether the responses are judged a second time, in reversed order.
+        timeout: Seconds to a call's first content; 0 is no limit, here and in the next two.
+        idle_timeout: Seconds between two contents of a call.
+        deadline: Seconds for the whole run.
+        quorum: How many responses are enough to close the panel after `grace` seconds.
+        max_cost: US dollars for the whole run.
+        allow_unknown_cost: Whether models whose price nobody knows may be called under `max_cost`.
     """
 
     panel: tuple[Seat, ...] | None = None
@@ -54,6 +60,13 @@ class Choices(NamedTuple):
     tools: tuple[ServerTool, ...] | None = None
     quotes: bool | None = None
     second_look: bool | None = None
+    timeout: float | None = None
+    idle_timeout: float | None = None
+    deadline: float | None = None
+    quorum: int | None = None
+    grace: float | None = None
+    max_cost: float | None = None
+    allow_unknown_cost: bool | None = None
 
     def over(self, other: Self) -> Self:
         """Return what this source asks for, and what the other one does where this one does not say."""

@@ -138,8 +138,7 @@ async def consult(record: Record) -> Turn:
         if chosen:
             record.emit(events.OuterDecided(convene=True, forced=False))
             call, question = chosen
-            # A conversation's own words for the panel stand for it, as upstream; files that were added do not.
-            return Turn(messages, call=call, prompt=question if plan.conversation else plan.prompt.text(question))
+            return Turn(messages, call=call, prompt=plan.prompt.in_words(question))
     raise AssertionError("the last round always returns")
 
 

@@ -28,16 +28,43 @@ class Panelist(NamedTuple):
     reasoning: Reasoning | None = None
 
 
+class Limits(NamedTuple):
+    """How long a run may take, in seconds; None is for ever.
+
+    Attributes:
+        timeout_s: Of one attempt of one call, to its first content.
+        idle_timeout_s: Between two contents of one call.
+        deadline_s: Of the whole run.
+        quorum: How many responses are enough to close the panel soon; None waits for all.
+        grace_s: How long the others have once so many are in.
+    """
+
+    timeout_s: float | None = 300.0
+    idle_timeout_s: float | None = 120.0
+    deadline_s: float | None = 1800.0
+    quorum: int | None = None
+    grace_s: float = 30.0
+
+
 class Prompt(NamedTuple):
-    """What the user asks, and the material (files, standard input) that goes with it, fenced already."""
+    """What the user asks, and what goes with it, fenced already.
+
+    Attributes:
+        material: Files and standard input; always goes to the panel.
+        background: What was said before, for a panel that is asked in the user's words and not in the outer model's.
+    """
 
     question: str
     material: str = ""
+    background: str = ""
 
-    def text(self, question: str | None = None) -> str:
-        """Return the question, or another one in its place, with the material below it."""
-        asked = self.question if question is None else question
-        return f"{asked}\n\n{self.material}" if self.material else asked
+    def text(self) -> str:
+        """Return all of it: what somebody reads who knows nothing else."""
+        return "\n\n".join(part for part in (self.question, self.background, self.material) if part)
+
+    def in_words(self, question: str) -> str:
+        """Return another question, complete in itself, with the material below it."""
+        return f"{question}\n\n{self.material}" if self.material else question
 
 
 class Plan(NamedTuple):
@@ -55,6 +82,8 @@ class Plan(NamedTuple):
         max_tool_calls: How many steps with tools each of them may take.
         quotes: Whether the judge gives quotes, which are checked.
         second_look: Whether the responses are judged in reversed order, too.
+        max_cost: How many US dollars the run may take; None is any number.
+        allow_unknown_cost: Whether models without a known price may be called all the same.
         warnings: What could not be honoured, a line each.
     """
 
@@ -76,6 +105,9 @@ class Plan(NamedTuple):
     max_tool_calls: int = DEFAULT_MAX_TOOL_CALLS
     quotes: bool = False
     second_look: bool = False
+    limits: Limits = Limits()
+    max_cost: float | None = None
+    allow_unknown_cost: bool = False
     warnings: tuple[str, ...] = ()
 
     @property

@@ -226,7 +226,7 @@ def read_request(text: str, name: str) -> Request:
     if "plugins" in extra:
         extra["plugins"] = [plugin for plugin in extra["plugins"] if _is_passed_on(body, plugin)]
     earlier = [("the conversation so far", transcript(conversation[:-1]))] if conversation[1:] else []
-    prompt = Prompt(conversation[-1].content.strip(), prompts.material(earlier))
+    prompt = Prompt(conversation[-1].content.strip(), background=prompts.material(earlier))
     said = {key: value for key, value in extra.items() if value != []}
     limit = _answer_limit(body, shape)
     return Request(choices, prompt, conversation, said, limit, body.warnings, attached)

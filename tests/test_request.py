@@ -206,7 +206,7 @@ def test_conversation_is_kept_and_told_to_the_panel() -> None:
         Message("user", " And SQLite?\n"),
     )
     assert request.prompt.question == "And SQLite?"
-    first, *told, last = request.prompt.material.splitlines()
+    first, *told, last = request.prompt.background.splitlines()
     assert first.endswith("begin the conversation so far")
     assert last.endswith("end the conversation so far")
     assert "\n".join(told) == (

@@ -19,7 +19,7 @@ from fusion_cli.api import catalogue, wire
 from fusion_cli.api.failures import error_from_body
 from fusion_cli.api.retry import parse_retry_after_s, wait_before_retry_s
 from fusion_cli.api.sse import EventDecoder, EventTooLargeError
-from fusion_cli.chat import ChatRequest, Completion, Delta, Endpoint, ModelName
+from fusion_cli.chat import ChatRequest, Completion, Delta, Endpoint, ModelName, Price
 from fusion_cli.errors import (
     ConfigError,
     KeyRejectedError,
@@ -141,6 +141,10 @@ class ChatClient:
             asked = self._catalogues[endpoint.base_url] = asyncio.create_task(self._catalogue(endpoint.base_url))
         # Shielded: a caller that gives up does not take the answer away from the others.
         return catalogue.find(await asyncio.shield(asked), model.slug)
+
+    async def price(self, model: ModelName) -> Price | None:
+        """Return what the model costs (see `chat.ModelClient`)."""
+        return None
 
     async def _catalogue(self, base_url: str) -> Mapping[str, int]:
         """Return what the server tells of its models' contexts; empty when that cannot be had. No key is sent."""

@@ -18,7 +18,7 @@ from fusion_cli.web.desk import LEAST_TOKENS, ROOM_TOKENS, Desk, written_calls
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from fusion_cli.chat import ChatRequest, Completion, Delta, ModelClient, ModelName
+    from fusion_cli.chat import ChatRequest, Completion, Delta, ModelClient, ModelName, Price
     from fusion_cli.web.desk import Web
 
 LAST_TURN = "You have used all your steps with tools. Answer now, from what you have."
@@ -57,6 +57,10 @@ class ResearchingModels:
     async def context_tokens(self, model: ModelName) -> int | None:
         """Return how much the model can read and write in one call (see `chat.ModelClient`)."""
         return await self._models.context_tokens(model)
+
+    async def price(self, model: ModelName) -> Price | None:
+        """Return what the model costs (see `chat.ModelClient`)."""
+        return await self._models.price(model)
 
     async def complete(self, request: ChatRequest, on_delta: Callable[[Delta], None]) -> Completion:
         """Return the completion after as many steps with tools as the model wants and may take.

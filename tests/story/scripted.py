@@ -5,7 +5,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from fusion_cli.chat import ChatRequest, Completion, Delta, ModelName, ToolCall, Usage
+from fusion_cli.chat import ChatRequest, Completion, Delta, ModelName, Price, ToolCall, Usage
 from fusion_cli.errors import ModelError, ModelRejectedError
 from fusion_cli.events import Event
 from fusion_cli.plan import Panelist, Plan, Prompt, ToolChoice
@@ -46,6 +46,7 @@ class ScriptedModels:
         self.asked: list[tuple[str, ChatRequest]] = []
         self.at_once = 0
         self.context: int | None = None
+        self.prices: dict[str, Price] = {}
         self.hanging = asyncio.Event()
         self._running = 0
         self._scripts: dict[tuple[str, str], list[Line]] = {}
@@ -90,6 +91,10 @@ class ScriptedModels:
     async def context_tokens(self, model: ModelName) -> int | None:
         """Say what `context` says, of every model."""
         return self.context
+
+    async def price(self, model: ModelName) -> Price | None:
+        """Say what `prices` says, by slug."""
+        return self.prices.get(model.slug)
 
     def __enter__(self) -> Self:
         return self

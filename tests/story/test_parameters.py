@@ -8,7 +8,7 @@ import pytest
 from fusion_cli import pipeline
 from fusion_cli.chat import Message, ModelName, Reasoning, ServerTool, ToolCall
 from fusion_cli.errors import ModelError, ModelRejectedError, RateLimitError, ServerFailedError
-from fusion_cli.plan import Panelist, Plan, label_panel
+from fusion_cli.plan import Panelist, Plan, Prompt, label_panel
 from fusion_cli.results import AskRun
 from tests.story.scripted import JUDGE_REPLY, ScriptedModels, Seen, calls, panel_of_two, plan, says
 
@@ -118,6 +118,7 @@ def test_conversation_goes_to_the_outer_model_as_it_is() -> None:
     """An upstream request's messages reach the outer model unchanged, its sampling parameters nobody else."""
     models = panel_of_two().script("judge", "j", says(JUDGE_REPLY)).script("outer", "o", calls(CALL), says("x"))
     what = plan(tool_choice="auto")._replace(conversation=CONVERSATION, outer_extra={"top_p": 0.5})
+    what = what._replace(prompt=Prompt("the question", background="what was said"))
     run = ask(models, what)
     first, second = models.requests("outer")
     assert first.messages == CONVERSATION
