@@ -39,11 +39,11 @@ def analyze(
     from functools import partial
 
     from fusion_cli import delivery, pipeline
-    from fusion_cli.context import Context
+    from fusion_cli.context import Context, Errand
     from fusion_cli.flags import choices_from
     from fusion_cli.inputs import read_prompt
+    from fusion_cli.outcome import analysis_run_without_calls
     from fusion_cli.planning import make_plan
-    from fusion_cli.record import analysis_run_without_calls
 
     context = Context(ctx.obj)
     terminal = context.terminal
@@ -54,4 +54,4 @@ def analyze(
         delivery.announce(plan, terminal, answers=False)
         strict = context.settings.strict if strict is None else strict
         deliver = partial(delivery.deliver_analysis, terminal=terminal, as_json=json, strict=strict)
-        context.carry_out(pipeline.analyze, plan, deliver)
+        context.carry_out(pipeline.analyze, plan, deliver, Errand("analyze", choices, plan.models))

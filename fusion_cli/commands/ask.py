@@ -52,11 +52,11 @@ def ask(
     With a question as argument, standard input is material: git diff | fusion ask "What could break?"
     """
     from fusion_cli import delivery, pipeline
-    from fusion_cli.context import Context
+    from fusion_cli.context import Context, Errand
     from fusion_cli.flags import choices_from
     from fusion_cli.inputs import read_prompt
+    from fusion_cli.outcome import ask_run_without_calls
     from fusion_cli.planning import make_plan
-    from fusion_cli.record import ask_run_without_calls
 
     context = Context(ctx.obj)
     terminal = context.terminal
@@ -84,7 +84,8 @@ def ask(
             asked = read_prompt(prompt, file or [], terminal)
             plan = make_plan(choices, context.settings, asked, context.machine, web=bool(web))
         delivery.announce(plan, terminal, answers=True)
-        context.carry_out(pipeline.ask, plan, deliver, show_answer=terminal.stdout_is_tty and not json)
+        errand = Errand("ask", choices, plan.models)
+        context.carry_out(pipeline.ask, plan, deliver, errand, show_answer=terminal.stdout_is_tty and not json)
 
 
 def plan_of_request(name: str, flags: Choices, context: Context, *, web: bool) -> Plan:

@@ -73,11 +73,11 @@ def judge(
     from functools import partial
 
     from fusion_cli import delivery, pipeline
-    from fusion_cli.context import Context
+    from fusion_cli.context import Context, Errand
     from fusion_cli.flags import choices_from
+    from fusion_cli.outcome import analysis_run_without_calls
     from fusion_cli.plan import Prompt
     from fusion_cli.planning import make_judge_plan
-    from fusion_cli.record import analysis_run_without_calls
 
     context = Context(ctx.obj)
     terminal = context.terminal
@@ -88,10 +88,12 @@ def judge(
         plan = make_judge_plan(choices, context.settings, asked, panel, context.machine, web=bool(web))
         plan = plan._replace(warnings=(*saved.warnings, *plan.warnings))
         delivery.announce(plan, terminal, answers=False)
-        story = partial(pipeline.judge_responses, responses=saved.responses, missing=saved.missing, cited=saved.cited)
+        earlier = saved.as_earlier()
+        story = partial(pipeline.judge_responses, earlier=earlier, missing=saved.missing)
         strict = context.settings.strict if strict is None else strict
         deliver = partial(delivery.deliver_analysis, terminal=terminal, as_json=json, strict=strict)
-        context.carry_out(story, plan, deliver, known=saved.as_known())
+        errand = Errand("judge", choices, {plan.judge}, earlier.run)
+        context.carry_out(story, plan, deliver, errand)
 
 
 def _responses(
