@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 LAST = "last"
 _ID = r"[0-9]{8}T[0-9]{6}-[0-9a-f]{6}"
+_ID_BEGUN = r"[0-9]{8}T?[0-9]{0,6}-?[0-9a-f]{0,6}"
 _TAIL_BYTES = 4096
 _MAX_BYTES = 512_000_000
 
@@ -110,21 +111,29 @@ class SavedRun(NamedTuple):
             failures,
             self.analysis,
             is_judged=is_closed,
+            answer=None if is_closed else self.answer,
         )
 
 
-def find(folder: Path, name: str) -> Path:
+def find(folder: Path, name: str, *, command: str | None = None) -> Path:
     """Return a run's file: `last`, a file's path, an id, or the beginning of one.
+
+    Args:
+        folder: Where runs are kept.
+        name: What was asked for.
+        command: Of which command the last one is meant; None is any.
 
     Raises:
         UsageError: There is none, or several ids begin so.
     """
     paths = _journals(folder)
     if name == LAST:
-        if not paths:
-            raise UsageError("there is no run yet", hint=f"Runs are kept in {folder}, unless --no-save says otherwise.")
-        return paths[-1]
-    if re.fullmatch(r"[0-9][0-9TZ:a-f-]*", name):
+        for path in reversed(paths):
+            if command in (None, summary(path).command):
+                return path
+        said = one_line(str(folder), 200)
+        raise UsageError("there is no run yet", hint=f"Runs are kept in {said}, unless --no-save says otherwise.")
+    if re.fullmatch(r"[0-9][0-9T]*-?[0-9a-f]*", name):
         found = [path for path in paths if path.stem.startswith(name)]
         if len(found) == 1 or (found and found[0].stem == name):
             return found[0]
@@ -133,6 +142,24 @@ def find(folder: Path, name: str) -> Path:
     if name and Path(name).is_file():
         return Path(name)
     raise UsageError(f"there is no run {one_line(name, 80)}", hint="fusion runs list shows what there is.")
+
+
+def journal_named(folder: Path, name: str) -> Path | None:
+    """Return the journal that a name means, where it means one and no other file.
+
+    Raises:
+        UsageError: It can only mean a run, and there is no such.
+    """
+    path = Path(name)
+    if name == "-" or (name != LAST and not re.fullmatch(_ID_BEGUN, name) and not path.is_file()):
+        return None
+    if name != LAST and path.is_file():
+        try:
+            with path.open("rb") as file:
+                return path if file.read(80).startswith(f'{{"type":"{PREFIX}created"'.encode()) else None
+        except OSError:
+            return None
+    return find(folder, name)
 
 
 def read(path: Path) -> SavedRun:
