@@ -230,6 +230,11 @@ Strict = Annotated[
     bool | None,
     typer.Option("--strict/--no-strict", help="Exit with status 3 when the run is degraded."),
 ]
+Raw = Annotated[
+    bool,
+    typer.Option("--raw", help="In a pipe or a file, leave control characters in what models wrote."),
+]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say more: which calls were tried again, and why.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, whatever happened.")]
 
 AskSchema = Annotated[bool, _schema_option("AskRun")]

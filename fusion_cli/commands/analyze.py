@@ -29,6 +29,8 @@ def analyze(
     quotes: options.Quotes = None,
     second_look: options.SecondLook = None,
     strict: options.Strict = None,
+    verbose: options.Verbose = False,
+    raw: options.Raw = False,
     json: options.AsJson = False,
     json_schema: options.AnalysisSchema = False,
 ) -> None:
@@ -47,8 +49,9 @@ def analyze(
     from fusion_cli.outcome import analysis_run_without_calls
     from fusion_cli.planning import make_plan
 
-    context = Context(ctx.obj)
+    context = Context(ctx.obj, is_verbose=verbose)
     terminal = context.terminal
+    terminal.is_raw = raw
     with delivery.told_as_json(analysis_run_without_calls, terminal, wanted=json):
         choices = choices_from(ctx.params)
         if resume is not None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated
 
 import typer  # it reads the annotations
 
 from fusion_cli import options
 from fusion_cli.errors import UsageError
+from fusion_cli.terminal import one_line
 
 if TYPE_CHECKING:
     from fusion_cli.choices import Choices
@@ -55,6 +57,8 @@ def ask(
     quotes: options.Quotes = None,
     second_look: options.SecondLook = None,
     strict: options.Strict = None,
+    verbose: options.Verbose = False,
+    raw: options.Raw = False,
     json: options.AsJson = False,
     json_schema: options.AskSchema = False,
 ) -> None:
@@ -73,8 +77,9 @@ def ask(
     from fusion_cli.outcome import ask_run_without_calls
     from fusion_cli.planning import make_plan
 
-    context = Context(ctx.obj)
+    context = Context(ctx.obj, is_verbose=verbose)
     terminal = context.terminal
+    terminal.is_raw = raw
 
     def deliver(run: AskRun, shown: bool) -> None:
         if json:
@@ -172,7 +177,12 @@ def whether_the_panel_met(run: AskRun, plan: Plan) -> str:
     asked = run.result is not None
     if run.fused:
         answered = len(run.result.responses or ()) if run.result else 0
-        said = f"The panel met: {answered} of {seats} answered"
+        dropped = [
+            f", {one_line(row.label, 80)} {when[0]}"
+            for row in (run.result and run.result.failed_models) or ()
+            if (when := re.match("dropped at [0-9]+ s", row.error))
+        ]
+        said = f"The panel met: {answered} of {seats} answered{''.join(dropped)}"
         if run.result and run.result.analysis is None:
             said += ", without an analysis"
     elif asked:

@@ -26,14 +26,16 @@ class PlainSink:
     Args:
         terminal: Where to.
         show_answer: Whether the answer is shown while it is written.
+        is_verbose: Whether every call that is tried again is told of, not only one that has to wait.
 
     Attributes:
         answer_shown: Whether all of the answer has been.
     """
 
-    def __init__(self, terminal: Terminal, *, show_answer: bool) -> None:
+    def __init__(self, terminal: Terminal, *, show_answer: bool, is_verbose: bool = False) -> None:
         self._terminal = terminal
         self._show_answer = show_answer
+        self._is_verbose = is_verbose
         self._cleaner = Cleaner()
         self._held = ""
         self._shown = False
@@ -65,10 +67,10 @@ class PlainSink:
                 self._note_tool("panel", label, tool, about, status, error)
             case events.AnalysisToolCall(_, tool, about, status, error):
                 self._note_tool("judge", self._judge, tool, about, status, error)
-            case events.CallRetried(role, label, _, wait_s, error, status_code):
-                if status_code in _BUSY and wait_s >= _LONG_WAIT_S:  # the others are retried in silence
-                    who = "answer" if role == "outer" else role
-                    self._note(who, label, f"tries again in {wait_s:.0f} s: {one_line(error)}")
+            case events.CallRetried(role, label, attempt, wait_s, error, status_code):
+                if self._is_verbose or (status_code in _BUSY and wait_s >= _LONG_WAIT_S):
+                    who, which = "answer" if role == "outer" else role, f" (attempt {attempt})" * self._is_verbose
+                    self._note(who, label, f"tries again in {wait_s:.1f} s{which}: {one_line(error)}")
             case events.PanelCompleted(label, from_run=str(run)):
                 self._note("panel", label, f"answered in the run {one_line(run, 80)}")
             case events.PanelFailed(label, _, error, from_run=str(run)):
