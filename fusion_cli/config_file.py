@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fusion_cli import values
+from fusion_cli import amounts, values
 from fusion_cli.errors import ConfigError, UsageError
 from fusion_cli.presets import PRESETS
 from fusion_cli.values import NAME_PATTERN, Kind, MisfitError, describe, may_be_secret, printable, shown
@@ -92,6 +92,18 @@ _CHOICES = (
         "whether the responses are judged a second time, in reversed order",
         "true",
     ),
+    Key("timeout", amounts.DURATION, "how long each call may take to its first words", "300"),
+    Key("idle_timeout", amounts.DURATION, "how long a model may pause in the middle of its words", '"2m"'),
+    Key("deadline", amounts.DURATION, "how long the whole run may take", '"30m"'),
+    Key("quorum", values.QUORUM, "how many responses are enough to close the panel after the grace", "2"),
+    Key("grace", amounts.GRACE, "how long the other panelists have once the quorum is there", '"30s"'),
+    Key("max_cost", amounts.MONEY, "how many US dollars a run may take", "0.50"),
+    Key(
+        "allow_unknown_cost",
+        values.SWITCH,
+        "whether models whose price nobody knows may be called under max_cost",
+        "false",
+    ),
 )
 
 KEYS = (
@@ -99,6 +111,7 @@ KEYS = (
     Key("preset", values.NAME, "a named panel with its judge, built in or of your own", '"general-high"'),
     *_CHOICES,
     Key("strict", values.SWITCH, "whether a degraded run ends with status 3", "false"),
+    Key("save", values.SWITCH, "whether runs are kept in your data folder", "true"),
     Key("local.model", values.PATH, "your own weights for the embedded engine", '"~/models/own.gguf"'),
     Key("web.search", values.SEARCH, "which search the tool runs for models whose server has none", '"searxng"'),
     Key("web.searxng_url", values.URL, "a SearXNG server's address", '"http://127.0.0.1:8888"'),

@@ -217,9 +217,54 @@ SecondLook = Annotated[
     bool | None,
     typer.Option("--second-look/--no-second-look", help="Judge twice, in opposite orders, and say what both find."),
 ]
+Timeout = Annotated[
+    str | None,
+    typer.Option(
+        "--timeout",
+        metavar="TIME",
+        help="How long a call may take to its first words, as 90, 2.5m or 1h30m (5m by default); 0 for no limit.",
+    ),
+]
+IdleTimeout = Annotated[
+    str | None,
+    typer.Option(
+        "--idle-timeout", metavar="TIME", help="How long a model may pause between its words (2m by default)."
+    ),
+]
+Deadline = Annotated[
+    str | None,
+    typer.Option("--deadline", metavar="TIME", help="How long the whole run may take (30m by default)."),
+]
+Quorum = Annotated[
+    str | None,
+    typer.Option("--quorum", metavar="N", help="How many responses are enough: after the grace the panel closes."),
+]
+Grace = Annotated[
+    str | None,
+    typer.Option(
+        "--grace",
+        metavar="TIME",
+        help="How long the others have once the quorum is there (30s by default); 0 for at once.",
+    ),
+]
+MaxCost = Annotated[
+    str | None,
+    typer.Option("--max-cost", metavar="USD", help="Start nothing that would take the run over so many dollars."),
+]
+AllowUnknownCost = Annotated[
+    bool | None,
+    typer.Option(
+        "--allow-unknown-cost/--no-allow-unknown-cost",
+        help="With --max-cost, call models whose price nobody knows all the same.",
+    ),
+]
 Strict = Annotated[
     bool | None,
     typer.Option("--strict/--no-strict", help="Exit with status 3 when the run is degraded."),
+]
+Save = Annotated[
+    bool | None,
+    typer.Option("--save/--no-save", help="Keep the run in the data folder, as it is by default."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, whatever happened.")]
 

@@ -97,6 +97,7 @@ class Settings(NamedTuple):
     configured: Choices = Choices()
     presets: Mapping[str, Preset] = MappingProxyType({})
     strict: bool | None = None
+    save: bool | None = None
     local_model: Path | None = None
     web: Web = Web()
     fusion_depth: int = 0
@@ -165,6 +166,7 @@ def load(config_flag: Path | None = None, *, environ: Mapping[str, str] | None =
         configured=_choices(values),
         presets=_presets(values),
         strict=values.get("strict"),
+        save=values.get("save"),
         web=_web(values, sources, environ),
         fusion_depth=_fusion_depth(environ),
         sources=sources,
@@ -241,6 +243,7 @@ def entries(settings: Settings) -> tuple[Entry, ...]:
     values: dict[str, Any] = {
         "provider": settings.default_provider,
         "strict": settings.strict,
+        "save": settings.save,
         "local.model": None if local_model is None else str(local_model),
         "web.search": settings.web.search,
         "web.searxng_url": settings.web.searxng_url,

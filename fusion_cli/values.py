@@ -290,7 +290,8 @@ def _fit_temperature(value: object) -> float:
     return abs(float(value))  # a negative zero is one
 
 
-def _read_number(text: str) -> object:
+def read_number(text: str) -> object:
+    """Return the number that a text is, or the text."""
     try:
         # Python's float takes more than people write: 1_0, or digits of any script.
         return float(text) if text.isascii() and "_" not in text else text
@@ -380,8 +381,9 @@ TOOL_CHOICE = Kind("auto, required or none", _one_of("auto", "required", "none")
 SWITCH = Kind("true or false", _fit_bool)
 TOKENS = Kind("a whole number from 1", _whole(1), _read_whole)
 TOOL_CALLS = Kind("a whole number from 1 to 16", _whole(1, 16), _read_whole)
+QUORUM = Kind(f"a whole number from 1 to {MAX_PANELISTS}", _whole(1, MAX_PANELISTS), _read_whole)
 SEED = Kind("a whole number from 0", _whole(0), _read_whole)
-TEMPERATURE = Kind("a number from 0 to 2", _fit_temperature, _read_number)
+TEMPERATURE = Kind("a number from 0 to 2", _fit_temperature, read_number)
 EFFORT = Kind(f"one of {', '.join(EFFORTS)}", _one_of(*EFFORTS))
 _REASONING = {"effort": EFFORT, "max_tokens": TOKENS}
 REASONING = Kind("a table with effort or max_tokens", _fit_reasoning)

@@ -57,7 +57,13 @@ def judge(
     seed: options.Seed = None,
     quotes: options.Quotes = None,
     second_look: options.SecondLook = None,
+    timeout: options.Timeout = None,
+    idle_timeout: options.IdleTimeout = None,
+    deadline: options.Deadline = None,
+    max_cost: options.MaxCost = None,
+    allow_unknown_cost: options.AllowUnknownCost = None,
     strict: options.Strict = None,
+    save: options.Save = None,
     json: options.AsJson = False,
     json_schema: options.AnalysisSchema = False,
 ) -> None:
