@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fusion_cli import amounts, values
+from fusion_cli import amounts, key_sources, values
 from fusion_cli.errors import ConfigError, UsageError
+from fusion_cli.key_shapes import may_be_secret
 from fusion_cli.presets import PRESETS
-from fusion_cli.values import NAME_PATTERN, Kind, MisfitError, describe, may_be_secret, printable, shown
+from fusion_cli.values import NAME_PATTERN, Kind, MisfitError, describe, printable, shown
 
 BUILT_IN_PROVIDERS = ("openrouter", "local")
 SEARCH_KEYS = {"brave": "BRAVE_API_KEY", "tavily": "TAVILY_API_KEY"}  # whose, and the variable that holds it
@@ -129,9 +130,21 @@ KEYS = (
     ),
     Key(
         "providers.NAME.api_key_env",
-        values.VARIABLE,
+        key_sources.VARIABLE,
         "the environment variable that holds the server's key",
         '"LAB_API_KEY"',
+    ),
+    Key(
+        "providers.NAME.api_key_file",
+        key_sources.FILE,
+        "the file that holds the server's key, of mode 0600",
+        '"~/.config/lab.key"',
+    ),
+    Key(
+        "providers.NAME.api_key_command",
+        key_sources.COMMAND,
+        "the command whose first line is the server's key",
+        '"pass show lab"',
     ),
     Key("presets.NAME.description", values.DESCRIPTION, "what a preset of your own is for", '"two minds of mine"'),
     *(key._replace(name=f"presets.NAME.{key.name}") for key in _CHOICES),
@@ -278,7 +291,7 @@ def _unknown_hint(name: str) -> str:
         variables = " and ".join(SEARCH_KEYS.values())
         return f"the keys of web are {own}; API keys are never in this file: they are read from {variables}"
     if re.search(r"(?i)key|token(?!s)|secret|password", name) or may_be_secret(name):
-        return "keys of providers are never in this file: it names the environment variable that holds one"
+        return "keys of providers are never in this file: it names the variable, the file or the command that has one"
     if name.startswith("presets."):
         return "the keys of a preset are description, " + ", ".join(key.name for key in _CHOICES)
     known = ", ".join(key.name for key in KEYS if not key.name.startswith("presets."))

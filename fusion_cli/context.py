@@ -17,6 +17,7 @@ from fusion_cli import settings as settings_module
 from fusion_cli.chat import Endpoint
 from fusion_cli.errors import SIGNALS, DegradedError, InterruptError, UsageError
 from fusion_cli.events import fan_out
+from fusion_cli.keys import obtain_key
 from fusion_cli.naming import Machine
 from fusion_cli.terminal import Terminal
 
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
     from fusion_cli.chat import ModelClient, ModelName
     from fusion_cli.events import Emit
     from fusion_cli.plan import Plan
+    from fusion_cli.providers import Provider
     from fusion_cli.results import Run
-    from fusion_cli.settings import Provider, Settings
+    from fusion_cli.settings import Settings
     from fusion_cli.sinks.keeper import Keeper
 
     Story = Callable[[Plan, ModelClient, Emit], Awaitable["R"]]
@@ -164,7 +166,7 @@ class Context:
             provider = self.settings.providers[model.provider]
             endpoints[model] = Endpoint(
                 provider.base_url,
-                provider.api_key,
+                obtain_key(provider),
                 _OPENROUTER_HEADERS if provider.is_openrouter else (),
                 _key_hint(provider),
                 has_catalogue=provider.is_openrouter,
@@ -221,6 +223,9 @@ class Context:
 
 
 def _key_hint(provider: Provider) -> str:
+    """Return where the key of a provider comes from, for whoever has to change it."""
+    if not provider.api_key and (provider.api_key_file or provider.api_key_command):
+        return f"It comes from providers.{provider.name}.api_key_{'file' if provider.api_key_file else 'command'}."
     if provider.is_openrouter:
         return f"Set {provider.api_key_env} (a key is at https://openrouter.ai/keys)."
     if provider.api_key_env:

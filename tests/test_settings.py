@@ -12,9 +12,11 @@ from fusion_cli import settings, values
 from fusion_cli.chat import ModelName, Reasoning, ServerTool
 from fusion_cli.choices import Choices, Seat
 from fusion_cli.errors import ConfigError, CredentialError, FusionError, UsageError
+from fusion_cli.providers import Provider
 
 CANARY = "sk-or-v1-canary0123456789"
-LAB = '[providers.lab]\nbase_url = "http://127.0.0.1:8000/v1"\n'
+LAB_URL = "http://127.0.0.1:8000/v1"
+LAB = f'[providers.lab]\nbase_url = "{LAB_URL}"\n'
 
 
 @pytest.fixture(autouse=True)
@@ -96,6 +98,7 @@ def test_everything_in_the_file_arrives(tmp_path: Path) -> None:
         "[reasoning]\nmax_tokens = 9\n"
         '[web]\nsearch = "tavily"\nsearxng_url = "http://h/"\nallow_hosts = ["H:1"]\n'
         '[local]\nmodel = "~/own.gguf"\n' + LAB + 'api_key_env = "LAB_KEY"\n'
+        'api_key_file = "~/k"\napi_key_command = "pass show lab"\n'
     )
     loaded = configured(tmp_path, "\ufeff" + text.replace("\n", "\r\n"), {"LAB_KEY": f" {CANARY}\r\n"})
     assert (loaded.default_provider, loaded.sources["provider"]) == ("lab", "file")
@@ -124,7 +127,7 @@ def test_everything_in_the_file_arrives(tmp_path: Path) -> None:
     )
     assert (loaded.strict, loaded.save) == (True, False)
     assert loaded.local_model == tmp_path / "own.gguf"
-    assert loaded.providers["lab"] == settings.Provider("lab", "http://127.0.0.1:8000/v1", CANARY, "LAB_KEY")
+    assert loaded.providers["lab"] == Provider("lab", LAB_URL, CANARY, "LAB_KEY", "~/k", "pass show lab")
     assert loaded.web == settings.Web("tavily", "http://h", ("h:1",))
     sources = {entry.key: entry.source for entry in settings.entries(loaded)}
     assert sources.pop("providers.lab.api_key") == "environment LAB_KEY"
@@ -133,6 +136,8 @@ def test_everything_in_the_file_arrives(tmp_path: Path) -> None:
         "web.tavily_api_key",
         "providers.openrouter.base_url",
         "providers.openrouter.api_key_env",
+        "providers.openrouter.api_key_file",
+        "providers.openrouter.api_key_command",
         "providers.openrouter.api_key",
     }
 

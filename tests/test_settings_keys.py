@@ -76,3 +76,55 @@ def test_openrouters_key_may_have_another_variable(tmp_path: Path) -> None:
     text = '[providers.openrouter]\napi_key_env = "OTHER"\n'
     assert configured(tmp_path, text, {"OPENROUTER_API_KEY": CANARY}).providers["openrouter"].api_key is None
     assert configured(tmp_path, text, {"OTHER": CANARY}).providers["openrouter"].api_key == CANARY
+
+
+FILE, COMMAND = 'api_key_file = "~/lab.key"\n', 'api_key_command = "no-such-program show lab"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "source"),
+    [
+        (FILE, {}, "key file"),
+        (COMMAND, {}, "command"),
+        (FILE + COMMAND, {}, "key file"),
+        (FILE + COMMAND, {"OPENROUTER_API_KEY": CANARY}, "environment OPENROUTER_API_KEY"),
+        (FILE + COMMAND, {"OPENROUTER_API_KEY": " "}, "key file"),
+    ],
+)
+def test_where_a_key_comes_from_is_told(tmp_path: Path, text: str, environ: dict[str, str], source: str) -> None:
+    """A file or a command counts as a key, and neither is touched to tell so: these two do not exist."""
+    loaded = configured(tmp_path, f"[providers.openrouter]\n{text}", environ)
+    [entry] = [entry for entry in settings.entries(loaded) if entry.key == "providers.openrouter.api_key"]
+    assert entry == settings.Entry("providers.openrouter.api_key", "set", source)
+    assert settings.resolve_provider(loaded, None, lambda: True) == "openrouter"
+
+
+@pytest.mark.parametrize(("text", "key"), [(FILE, "api_key_file"), (COMMAND, "api_key_command")])
+def test_no_key_of_any_source_travels_in_the_clear(tmp_path: Path, text: str, key: str) -> None:
+    """Plain http with a key's file or command is refused on loading, and fine on this machine."""
+    lab = f'[providers.lab]\nbase_url = "http://{{}}/v1"\n{text}'
+    said = f"providers.lab.base_url: expected https://, found http:// with {key} set: a key never travels in the clear"
+    assert refusal(tmp_path, lab.format("lab.example")) == said
+    assert configured(tmp_path, lab.format("127.0.0.1:8000")).providers["lab"].has_key
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        (f'api_key_file = "{CANARY}"', "api_key_file: expected the full path of the file"),
+        ('api_key_file = "hunter2"', "api_key_file: expected the full path of the file"),
+        ("api_key_file = 1", "api_key_file: expected the full path of the file"),
+        (f'api_key_command = "{CANARY}"', "api_key_command: expected the command that prints the key"),
+        (f'api_key_command = "echo {CANARY}0123456789"', "api_key_command: expected the command that prints"),
+        ('api_key_command = "aB3dE5fG7hI9jK1lM2nO3pQ4"', "api_key_command: expected the command that prints"),
+        ('api_key_command = "pass \'lab"', "api_key_command: expected the command that prints the key"),
+        ('api_key_command = ""', "api_key_command: expected the command that prints the key"),
+        ('api_key_command = "a\\nb"', "api_key_command: expected the command that prints the key"),
+        ('api_key_command = ["pass", "lab"]', "api_key_command: expected the command that prints the key"),
+    ],
+)
+def test_a_key_in_the_place_of_its_source_is_not_quoted(tmp_path: Path, line: str, found: str) -> None:
+    """Whatever is neither a path nor a command may be the key itself."""
+    said = refusal(tmp_path, f'[providers.lab]\nbase_url = "https://x.example"\n{line}')
+    assert said.startswith(f"providers.lab.{found}")
+    assert said.endswith(", found something else (not shown)")
