@@ -160,6 +160,15 @@ Request = Annotated[
         "--request", metavar="FILE", help="An upstream request body in JSON to run here; '-' is standard input."
     ),
 ]
+Resume = Annotated[
+    str | None,
+    typer.Option(
+        "--resume",
+        metavar="RUN",
+        help="Go on with a run that is not complete: only what is missing is asked for. An id, its beginning, 'last', "
+        "or a file.",
+    ),
+]
 Panel = Annotated[
     list[str] | None,
     typer.Option(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # Words before a tool call are no answer: so much of the first turn is held back until that is settled.
 _HELD_BACK_CHARS = 400
+_BUSY, _LONG_WAIT_S = {429, 503}, 1.0
 
 
 class PlainSink:
@@ -64,6 +65,14 @@ class PlainSink:
                 self._note_tool("panel", label, tool, about, status, error)
             case events.AnalysisToolCall(_, tool, about, status, error):
                 self._note_tool("judge", self._judge, tool, about, status, error)
+            case events.CallRetried(role, label, _, wait_s, error, status_code):
+                if status_code in _BUSY and wait_s >= _LONG_WAIT_S:  # the others are retried in silence
+                    who = "answer" if role == "outer" else role
+                    self._note(who, label, f"tries again in {wait_s:.0f} s: {one_line(error)}")
+            case events.PanelCompleted(label, from_run=str(run)):
+                self._note("panel", label, f"answered in the run {one_line(run, 80)}")
+            case events.PanelFailed(label, _, error, from_run=str(run)):
+                self._note("panel", label, f"failed in the run {one_line(run, 80)}: {one_line(error)}")
             case events.PanelCompleted(label, _, _, duration_s, usage, truncated, citations):
                 cut = ", cut off" if truncated else ""
                 cited = f", {_count(len(citations), 'source')}" if citations else ""
