@@ -1,12 +1,16 @@
 """Keys from files and commands: sent to their server alone, wrong ones told before any request, and shown nowhere."""
 
+import os
 import shlex
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.command import CANARY, MODELS, Ended, fusion
+from tests.e2e.command import CANARY, FUSION, MODELS, Ended, environment, fusion
 from tests.wire.server import WireServer, deliberation
 
 ASK = ("ask", *MODELS, "--tool-choice", "required", "q")
@@ -117,3 +121,20 @@ def test_a_key_file_does_not_travel_in_the_clear() -> None:
     assert ended.status == 2
     [line] = ended.stderr.splitlines()
     assert "http:// with api_key_file set" in line
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_a_key_command_ends_with_the_run() -> None:
+    """Ctrl-C while a password is asked for ends both, and says so in one line."""
+    key_command("import os, time; open('pid', 'w').write(f'{os.getpid()}\\n'); time.sleep(60)")
+    pid = Path("pid")
+    without = environment(more={"OPENROUTER_API_KEY": ""})
+    with subprocess.Popen([FUSION, *ASK], env=without, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as run:
+        deadline = time.monotonic() + 30
+        while not (pid.exists() and pid.read_text().endswith("\n")) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        run.send_signal(signal.SIGINT)
+        assert run.communicate(timeout=30)[1] == b"fusion: interrupted\n"
+    assert run.returncode == 130
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
