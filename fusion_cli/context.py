@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
     from pathlib import Path
 
-    from fusion_cli.chat import ModelClient, ModelName
+    from fusion_cli.chat import ModelClient, ModelName, Price
     from fusion_cli.events import Emit
     from fusion_cli.plan import Plan
     from fusion_cli.results import Run
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     Story = Callable[[Plan, ModelClient, Emit], Awaitable["R"]]
 
 R = TypeVar("R", bound="Run")
+T = TypeVar("T")
 
 _OPENROUTER_HEADERS = (("X-Title", "fusion"),)
 
@@ -124,6 +125,27 @@ class Context:
             if not delivered:
                 self._save(keeper)
 
+    def quote(self, plan: Plan) -> dict[ModelName, Price | None]:
+        """Return what each model of a plan costs, as far as its server's list of models says; no model is called.
+
+        The embedded ones are neither started nor in it: they are free.
+
+        Raises:
+            ConfigError: The network cannot be used as the environment says.
+        """
+        hosted = sorted(model for model in plan.models if not model.is_local)
+
+        async def ask() -> dict[ModelName, Price | None]:
+            import asyncio
+
+            from fusion_cli.api.client import ChatClient
+
+            async with ChatClient({model: self._endpoint(model) for model in hosted}) as client:
+                prices = await asyncio.gather(*(client.price(model) for model in hosted))
+            return dict(zip(hosted, prices, strict=True))
+
+        return _run_to_the_end(ask()) if hosted else {}
+
     async def _carry_out(self, story: Story[R], plan: Plan, emit: Emit) -> R:
         import asyncio
 
@@ -159,16 +181,7 @@ class Context:
 
     async def _endpoints(self, plan: Plan, emit: Emit, stack: AsyncExitStack) -> dict[ModelName, Endpoint]:
         """Return where each model is served; the embedded ones are started for that."""
-        endpoints = {}
-        for model in plan.models:
-            provider = self.settings.providers[model.provider]
-            endpoints[model] = Endpoint(
-                provider.base_url,
-                provider.api_key,
-                _OPENROUTER_HEADERS if provider.is_openrouter else (),
-                _key_hint(provider),
-                has_catalogue=provider.is_openrouter,
-            )
+        endpoints = {model: self._endpoint(model) for model in plan.models}
         local = [model for model in plan.models if model.is_local]
         if local:
             from fusion_cli.local.engine import Engine
@@ -180,6 +193,17 @@ class Context:
                 slots = max(1, sum(panelist.model == model for panelist in plan.panel))
                 endpoints[model] = await engine.serve(model.slug, slots)
         return endpoints
+
+    def _endpoint(self, model: ModelName) -> Endpoint:
+        """Return where a model's provider is."""
+        provider = self.settings.providers[model.provider]
+        return Endpoint(
+            provider.base_url,
+            provider.api_key,
+            _OPENROUTER_HEADERS if provider.is_openrouter else (),
+            _key_hint(provider),
+            has_catalogue=provider.is_openrouter,
+        )
 
     def _save(self, keeper: Keeper) -> None:
         """Keep what the panel said when the run did not deliver it; say where."""
@@ -228,7 +252,7 @@ def _key_hint(provider: Provider) -> str:
     return f"Name the variable that holds its key: fusion config set providers.{provider.name}.api_key_env VARIABLE"
 
 
-def _run_to_the_end(work: Coroutine[None, None, R]) -> R:
+def _run_to_the_end(work: Coroutine[None, None, T]) -> T:
     """Run `work` in a loop of its own; unlike `asyncio.run`, do not wait for a thread that looks up a name."""
     import asyncio
 

@@ -24,21 +24,22 @@ def announce(plan: Plan, terminal: Terminal, *, answers: bool) -> None:
             "The embedded models are small, cannot look anything up, and are for trying the tool out; for real answers "
             "set OPENROUTER_API_KEY (a key is at https://openrouter.ai/keys) or add a provider (see the README)."
         )
-    parts = [f"answer {_shown(plan.outer)}"] if answers else []
+    parts = [f"answer {model_name(plan.outer)}"] if answers else []
     if not answers or plan.tool_choice != "none":
-        parts.insert(0, f"judge {_shown(plan.judge)}")
+        parts.insert(0, f"judge {model_name(plan.judge)}")
     if plan.tool_choice != "none":
-        seats = [_seat(panelist) for panelist in plan.panel]
+        seats = [seat_name(panelist) for panelist in plan.panel]
         times = {name: f"{seats.count(name)} x " if seats.count(name) > 1 else "" for name in seats}
         parts.insert(0, f"panel {', '.join(count + name for name, count in times.items())}")
     terminal.note(f"plan    {'; '.join(parts)}")
-    who = plan.inner_models if plan.tool_choice != "none" else (plan.judge,) if not answers else ()
-    if tools := _web_tools(plan, [model for model in who if not model.is_local]):
+    if tools := tools_line(plan, answers=answers):
         terminal.note(f"web     {tools}")
 
 
-def _web_tools(plan: Plan, models: Sequence[ModelName]) -> str:
-    """Return which web tools these models have, and who runs them."""
+def tools_line(plan: Plan, *, answers: bool) -> str:
+    """Return which web tools the models of a run have, and who runs them; empty where none could have any."""
+    who = plan.inner_models if plan.tool_choice != "none" else (plan.judge,) if not answers else ()
+    models = [model for model in who if not model.is_local]
     here = f"run here ({plan.search})" if plan.search else "run here"
     parts = [
         f"{_names(plan.tools_for(model))}, {'run by OpenRouter' if model.has_server_tools else here}"
@@ -52,15 +53,16 @@ def _names(tools: Sequence[ServerTool]) -> str:
     return " and ".join(dict.fromkeys(tool.type.rpartition(":")[2].removeprefix("web_") for tool in tools))
 
 
-def _seat(panelist: Panelist) -> str:
+def seat_name(panelist: Panelist) -> str:
     """Return a panelist's model, and its own name where it has one."""
     slug = panelist.model.slug
     name, _, number = panelist.label.rpartition("#")
     by_slug = panelist.label == slug or (name == slug and number.isdecimal())
-    return _shown(panelist.model) if by_slug else f"{one_line(panelist.label)} ({_shown(panelist.model)})"
+    return model_name(panelist.model) if by_slug else f"{one_line(panelist.label)} ({model_name(panelist.model)})"
 
 
-def _shown(model: ModelName) -> str:
+def model_name(model: ModelName) -> str:
+    """Return what a person reads of a model: its slug, and its provider where that is not OpenRouter."""
     return model.slug if model.provider == "openrouter" else str(model)
 
 

@@ -221,6 +221,10 @@ Strict = Annotated[
     bool | None,
     typer.Option("--strict/--no-strict", help="Exit with status 3 when the run is degraded."),
 ]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Print who would be asked and what that may take, and ask nobody."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, whatever happened.")]
 
 AskSchema = Annotated[bool, _schema_option("AskRun")]

@@ -27,6 +27,7 @@ def analyze(
     quotes: options.Quotes = None,
     second_look: options.SecondLook = None,
     strict: options.Strict = None,
+    dry_run: options.DryRun = False,
     json: options.AsJson = False,
     json_schema: options.AnalysisSchema = False,
 ) -> None:
@@ -51,6 +52,11 @@ def analyze(
         choices = choices_from(ctx.params)
         asked = read_prompt(prompt, file or [], terminal)
         plan = make_plan(choices, context.settings, asked, context.machine, outer_is_judge=True, web=bool(web))
+        if dry_run:
+            from fusion_cli.dry_run import deliver_dry_run
+
+            deliver_dry_run(plan, context.quote(plan), terminal, as_json=json, answers=False)
+            return
         delivery.announce(plan, terminal, answers=False)
         strict = context.settings.strict if strict is None else strict
         deliver = partial(delivery.deliver_analysis, terminal=terminal, as_json=json, strict=strict)

@@ -42,6 +42,7 @@ def ask(
     quotes: options.Quotes = None,
     second_look: options.SecondLook = None,
     strict: options.Strict = None,
+    dry_run: options.DryRun = False,
     json: options.AsJson = False,
     json_schema: options.AskSchema = False,
 ) -> None:
@@ -83,6 +84,11 @@ def ask(
         else:
             asked = read_prompt(prompt, file or [], terminal)
             plan = make_plan(choices, context.settings, asked, context.machine, web=bool(web))
+        if dry_run:
+            from fusion_cli.dry_run import deliver_dry_run
+
+            deliver_dry_run(plan, context.quote(plan), terminal, as_json=json, answers=True)
+            return
         delivery.announce(plan, terminal, answers=True)
         context.carry_out(pipeline.ask, plan, deliver, show_answer=terminal.stdout_is_tty and not json)
 

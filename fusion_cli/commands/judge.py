@@ -58,6 +58,7 @@ def judge(
     quotes: options.Quotes = None,
     second_look: options.SecondLook = None,
     strict: options.Strict = None,
+    dry_run: options.DryRun = False,
     json: options.AsJson = False,
     json_schema: options.AnalysisSchema = False,
 ) -> None:
@@ -87,6 +88,12 @@ def judge(
         asked, panel = Prompt(saved.prompt), list(saved.responses)
         plan = make_judge_plan(choices, context.settings, asked, panel, context.machine, web=bool(web))
         plan = plan._replace(warnings=(*saved.warnings, *plan.warnings))
+        if dry_run:
+            from fusion_cli.dry_run import deliver_dry_run
+
+            known = {seat.label: text for seat, text in saved.responses.items()}
+            deliver_dry_run(plan, context.quote(plan), terminal, as_json=json, answers=False, known=known)
+            return
         delivery.announce(plan, terminal, answers=False)
         story = partial(pipeline.judge_responses, responses=saved.responses, missing=saved.missing, cited=saved.cited)
         strict = context.settings.strict if strict is None else strict
