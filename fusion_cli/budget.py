@@ -111,6 +111,21 @@ def affordable_tokens(price: Price, prompt_tokens: int, remaining: float, wanted
     return tokens if tokens >= min(least, wanted) else None
 
 
+async def costs_of(calls: Sequence[tuple[ModelName, Usage | None]], models: ModelClient) -> list[float | None]:
+    """Return what each call cost: as its server says, or else by its tokens and its model's price; None is unknown.
+
+    A price is asked for once, and only where it is missing; the embedded models are free.
+    """
+    priceless = {
+        model
+        for model, usage in calls
+        if usage and usage.cost is None and usage.completion_tokens is not None and not model.is_local
+    }
+    wanted = sorted(priceless)
+    prices = dict(zip(wanted, await asyncio.gather(*map(models.price, wanted)), strict=True))
+    return [usage and cost_of(usage, price_of(model, prices)) for model, usage in calls]
+
+
 class Held(NamedTuple):
     """A call that was let through.
 

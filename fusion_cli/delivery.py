@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from fusion_cli.costs import shown_dollars
 from fusion_cli.errors import DegradedError, FusionError, ModelError, UsageError, internal_error
 from fusion_cli.terminal import clean, one_line
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from fusion_cli.chat import ModelName, ServerTool
     from fusion_cli.plan import Panelist, Plan
-    from fusion_cli.results import AnalysisRun, Run
+    from fusion_cli.results import AnalysisRun, Run, RunUsage
     from fusion_cli.terminal import Terminal
 
 
@@ -98,9 +99,25 @@ def deliver_analysis(run: AnalysisRun, _shown: bool, *, terminal: Terminal, as_j
         terminal.write_json(run.model_dump())
     elif text := analysis_text(run):
         terminal.write_line(text)
+    if took := what_it_took(run.usage):
+        terminal.note(f"usage   {took}")
     if run.cause is None and run.analysis is None:
         raise DegradedError(run.warnings[-1] if run.warnings else "there is no analysis")
     conclude(run, strict=strict)
+
+
+def what_it_took(usage: RunUsage) -> str:
+    """Return a run's tokens and dollars, and each role's dollars where several played; empty where nothing is known."""
+    tokens = [f"{usage.total_tokens:,} tokens"] if usage.total_tokens else []
+    played = {"panel": usage.by_role.panel, "judge": usage.by_role.judge, "answer": usage.by_role.outer}
+    by_role = {name: part.cost for name, part in played.items() if part}
+    if not by_role or not (tokens or any(by_role.values())):
+        return ", ".join(tokens)
+    cost = "cost unknown" if usage.cost is None else shown_dollars(usage.cost)
+    if len(by_role) > 1 and any(by_role.values()):
+        each = (f"{name} {'unknown' if part is None else shown_dollars(part)}" for name, part in by_role.items())
+        cost += f" ({', '.join(each)})"
+    return ", ".join([*tokens, cost])
 
 
 def conclude(run: Run, *, strict: bool | None) -> None:

@@ -54,6 +54,7 @@ async def ask(plan: Plan, models: ModelClient, emit: Emit) -> AskRun:
             answer = await synthesize(record, turn, turn.call)
         else:
             answer = turn.text
+    await record.settle()
     return record.ask_run(answer)
 
 
@@ -62,6 +63,7 @@ async def analyze(plan: Plan, models: ModelClient, emit: Emit) -> AnalysisRun:
     record = Record(plan, models, emit)
     with _noting_the_end(record):
         await deliberate(record, plan.prompt.text())
+    await record.settle()
     return record.analysis_run()
 
 
@@ -83,6 +85,7 @@ async def judge_responses(
     record.cited.update(cited)
     with _noting_the_end(record):
         await judge(record, plan.prompt.text(), missing)
+    await record.settle()
     return record.analysis_run()
 
 

@@ -9,9 +9,11 @@ import asyncio
 import os
 import string
 import time
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from fusion_cli import __version__, events
+from fusion_cli.calls import CallNote, Role, public_call, public_sources, settled, usage_of
 from fusion_cli.errors import (
     EmptyCompletionError,
     FusionError,
@@ -24,32 +26,12 @@ from fusion_cli.errors import (
 from fusion_cli.prompts import new_fence
 
 if TYPE_CHECKING:  # pydantic (100 ms) is imported while the first responses are awaited
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from fusion_cli.chat import ChatRequest, Citation, Completion, Delta, ModelClient, ModelName, ToolStep, Usage
+    from fusion_cli.chat import ChatRequest, Citation, Completion, Delta, ModelClient, ModelName, ToolStep
     from fusion_cli.events import Emit
     from fusion_cli.plan import Panelist, Plan
-    from fusion_cli.results import Analysis, AnalysisRun, AskRun, Call, Quote, SecondLook, Source, Supported, ToolResult
-
-Role = Literal["outer", "panel", "judge"]
-
-
-class CallNote(NamedTuple):
-    """One call that has ended; `refused` when the server turned it down, so that it cost nothing."""
-
-    role: Role
-    model: str
-    answered_by: str | None
-    label: str
-    attempts: int
-    duration_s: float
-    finish_reason: str | None
-    usage: Usage | None
-    tools: tuple[str, ...]
-    steps: tuple[ToolStep, ...]
-    citations: tuple[Citation, ...]
-    error: str | None
-    refused: bool
+    from fusion_cli.results import Analysis, AnalysisRun, AskRun, Quote, SecondLook, Supported, ToolResult
 
 
 class Record:
@@ -106,6 +88,7 @@ class Record:
             self._calls.append(
                 CallNote(
                     role,
+                    request.model,
                     request.model.slug,
                     completion.model if completion else None,
                     label or request.model.slug,
@@ -143,6 +126,13 @@ class Record:
             empty.duration_s = note(completion, None, str(empty))
             raise empty
         return completion, note(completion, None, None)
+
+    async def settle(self) -> None:
+        """Fill in what calls cost that were told without, where their models' prices are known; never fails."""
+        if self._cancelled:
+            return
+        with suppress(Exception, asyncio.CancelledError):  # a run that is whole is not lost for its price
+            self._calls = await settled(self._calls, self.models)
 
     def letters(self, *, reverse: bool = False) -> dict[str, Panelist]:
         """Return the panelists who have answered, by the letters that hide their names.
@@ -234,7 +224,7 @@ class Record:
                 model=seat.model.slug,
                 label=seat.label,
                 content=self.responses[seat],
-                sources=_sources(self.cited.get(seat.label, ())) or None,
+                sources=public_sources(self.cited.get(seat.label, ())) or None,
             )
             for seat in seats
             if seat in self.responses
@@ -289,18 +279,14 @@ class Record:
         return self._failure_reason == "cancelled"
 
     def _common(self) -> dict[str, Any]:
-        from fusion_cli.chat import Usage
-        from fusion_cli.results import UsageTotals
-
-        billed = [call.usage or Usage() for call in self._calls if not call.refused]
         return {
             "degraded": self._degraded or bool(self.failures),
-            "sources": _sources(self.sources()),
+            "sources": public_sources(self.sources()),
             "supported": self.supported,
             "quotes": self.quotes,
             "second_look": self.second_look,
-            "usage": UsageTotals.over(billed),
-            "calls": [_public(call) for call in self._calls],
+            "usage": usage_of(self._calls),
+            "calls": [public_call(call) for call in self._calls],
             "warnings": self._warnings,
             "seed": self.seed,
             "version": __version__,
@@ -346,41 +332,18 @@ def _reason_before_calls(cause: FusionError) -> str | None:
 
 
 def _nothing_sent() -> dict[str, Any]:
-    from fusion_cli.results import UsageTotals
-
     return {
         "degraded": False,
         "sources": [],
         "supported": None,
         "quotes": None,
         "second_look": None,
-        "usage": UsageTotals.over(()),
+        "usage": usage_of(()),
         "calls": [],
         "warnings": [],
         "seed": None,
         "version": __version__,
     }
-
-
-def _sources(pages: Sequence[Citation]) -> list[Source]:
-    from fusion_cli.results import Source
-
-    return [Source(**page._asdict()) for page in pages]
-
-
-def _public(call: CallNote) -> Call:
-    from fusion_cli.results import Call, CallUsage, ToolUse
-
-    fields = {key: value for key, value in call._asdict().items() if key in Call.model_fields}
-    return Call(
-        **{
-            **fields,
-            "tools": list(call.tools),
-            "usage": CallUsage(**call.usage._asdict()) if call.usage else None,
-            "tool_calls": [ToolUse(tool=step.tool, input=step.input, error=step.error or None) for step in call.steps],
-            "sources": _sources(call.citations),
-        }
-    )
 
 
 def _reason(error: FusionError) -> str:

@@ -112,6 +112,8 @@ def plan_of_request(name: str, flags: Choices, context: Context, *, web: bool) -
 
 def whether_the_panel_met(run: AskRun, plan: Plan) -> str:
     """Return the line that says whether the panel was convened, and what the run took."""
+    from fusion_cli.delivery import what_it_took
+
     seats = len(plan.panel)
     asked = run.result is not None
     if run.fused:
@@ -129,6 +131,4 @@ def whether_the_panel_met(run: AskRun, plan: Plan) -> str:
         said = f"The panel did not meet: {run.model} answered alone (to convene it: --tool-choice required)"
     else:
         said = "The panel did not meet"
-    took = [f"{run.usage.total_tokens:,} tokens"] if run.usage.total_tokens is not None else []
-    took += [f"${run.usage.cost:.4f}"] if run.usage.cost is not None else []
-    return f"{said}. {', '.join(took)}".rstrip(". ") + "."
+    return f"{said}. {what_it_took(run.usage)}".rstrip(". ") + "."
