@@ -181,7 +181,8 @@ class Purse:
         if self._budget is None:
             return
         self._answers = answers
-        models = sorted(self._plan.models)
+        rows = estimate(self._plan, {}, answers=answers, known=known, is_judged=is_judged).rows
+        models = sorted({row.model for row in rows if not row.model.is_local})
         told = await asyncio.gather(*(self._models.price(model) for model in models))
         self._prices = dict(zip(models, told, strict=True))
         whole = estimate(self._plan, self._prices, answers=answers, known=known, is_judged=is_judged)
@@ -243,7 +244,7 @@ class Purse:
         held = room - left + read * whole.prompt + tokens * whole.completion + whole.request
         held -= self._read_later * least
         self._held += held
-        if any(price):
+        if any(price) or tokens < wanted:
             request = request._replace(max_completion_tokens=tokens)
         if steps < wished:
             request = request._replace(max_tool_calls=steps or None, server_tools=request.server_tools if steps else ())

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from fusion_cli import events, prompts
 from fusion_cli.chat import ChatRequest, Citation, Completion, Delta, Message, ModelClient, ToolCall
 from fusion_cli.errors import (
+    CostLimitError,
     FusionError,
     KeyRejectedError,
     ModelError,
@@ -44,13 +45,19 @@ async def ask(plan: Plan, models: ModelClient, emit: Emit) -> AskRun:
 
     Never raises for a model's failure or for cancellation: the run that is returned says what happened, and holds
     everything that had been answered by then.
+
+    Raises:
+        CostLimitError: The run would cost more than it may; nothing was sent.
+        UsageError: Nobody knows what it would cost.
     """
     record = Record(plan, models, emit)
+    await record.purse.open(answers=True)
     answer = None
     with _noting_the_end(record):
         turn = await consult(record)
         if turn.call:
             await deliberate(record, turn.prompt)
+            record.purse.start("answer", record.said)
             answer = await synthesize(record, turn, turn.call)
         else:
             answer = turn.text
@@ -61,6 +68,7 @@ async def ask(plan: Plan, models: ModelClient, emit: Emit) -> AskRun:
 async def analyze(plan: Plan, models: ModelClient, emit: Emit) -> AnalysisRun:
     """Convene the panel and the judge, without an outer model. Raises as little as `ask`."""
     record = Record(plan, models, emit)
+    await record.purse.open(answers=False)
     with _noting_the_end(record):
         await deliberate(record, plan.prompt.text())
     await record.settle()
@@ -83,7 +91,9 @@ async def judge_responses(
     record = Record(plan, models, emit)
     record.responses = responses
     record.cited.update(cited)
+    await record.purse.open(answers=False, known=record.said)
     with _noting_the_end(record):
+        record.purse.start("judge", record.said)
         await judge(record, plan.prompt.text(), missing)
     await record.settle()
     return record.analysis_run()
@@ -96,7 +106,7 @@ def _noting_the_end(record: Record) -> Iterator[None]:
         yield
     except asyncio.CancelledError:
         record.fail(FusionError("cancelled"), "cancelled")
-    except ModelError as error:
+    except (ModelError, CostLimitError) as error:
         record.fail(error)
     except Exception as bug:  # noqa: BLE001  # a mistake of ours must not cost what is paid for
         record.fail(internal_error(bug), "unexpected_error")
@@ -112,6 +122,7 @@ async def consult(record: Record) -> Turn:
         call = prompts.forced_call(plan.prompt.question)
         return Turn((*messages, Message("assistant", "", (call,))), call=call, prompt=prompt)
 
+    record.purse.start("consult")
     offered = (prompts.FUSION_TOOL,) if plan.tool_choice == "auto" else ()
     for round_ in range(1, _CONSULT_ROUNDS + 1):
         last = round_ == _CONSULT_ROUNDS
@@ -176,7 +187,9 @@ async def deliberate(record: Record, prompt: str) -> None:
 
     Raises:
         ModelError: The account or the key gave out in the panel, and would for judge and outer model too.
+        CostLimitError: Panel or judge cannot be paid for.
     """
+    record.purse.start("panel")
     record.prompt = prompt
     record.emit(events.FusionInProgress(prompt))
     await convene_panel(record, prompt)
@@ -187,6 +200,7 @@ async def deliberate(record: Record, prompt: str) -> None:
     for error in record.failures.values():
         if isinstance(error, NoCreditsError) and record.shares_account(error, record.plan.judge):
             raise error
+    record.purse.start("judge", record.said)
     await judge(record, prompt, missing=len(record.failures))
 
 

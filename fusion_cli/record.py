@@ -13,8 +13,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from fusion_cli import __version__, events
+from fusion_cli.budget import Purse
 from fusion_cli.calls import CallNote, Role, public_call, public_sources, settled, usage_of
 from fusion_cli.errors import (
+    CostLimitError,
     EmptyCompletionError,
     FusionError,
     InterruptError,
@@ -28,6 +30,7 @@ from fusion_cli.prompts import new_fence
 if TYPE_CHECKING:  # pydantic (100 ms) is imported while the first responses are awaited
     from collections.abc import Callable
 
+    from fusion_cli.budget import Held
     from fusion_cli.chat import ChatRequest, Citation, Completion, Delta, ModelClient, ModelName, ToolStep
     from fusion_cli.events import Emit
     from fusion_cli.plan import Panelist, Plan
@@ -51,6 +54,7 @@ class Record:
         self.seed = int.from_bytes(os.urandom(4)) if plan.seed is None else plan.seed
         self.cause: FusionError | None = None
         self.models = models
+        self.purse = Purse(plan, models)
         self.cited: dict[str, tuple[Citation, ...]] = {}
         self._failure_reason: str | None = None
         self._calls: list[CallNote] = []
@@ -73,7 +77,10 @@ class Record:
 
         Raises:
             ModelError: The call failed, or brought no text where text is needed.
+            CostLimitError: It is the outer model's, and cannot be paid for.
         """
+        held = self._admitted(role, request, label or request.model.slug)
+        request = held.request
         started = time.monotonic()
         steps: list[ToolStep] = []
 
@@ -85,6 +92,9 @@ class Record:
         def note(completion: Completion | None, error: ModelError | None, problem: str | None) -> float:
             took = round(time.monotonic() - started, 3)
             attempts = completion.attempts if completion else error.attempts if error else 1
+            usage = completion.usage if completion else error.usage if error else None
+            refused = bool(error and error.status_code and not error.partial and error.usage is None)
+            self.purse.note(held, usage, text=error.partial if error else "", is_free=refused)
             self._calls.append(
                 CallNote(
                     role,
@@ -95,12 +105,12 @@ class Record:
                     attempts,
                     took,
                     completion.finish_reason if completion else None,
-                    completion.usage if completion else error.usage if error else None,
+                    usage,
                     tuple(tool.type.rpartition(":")[2] for tool in request.server_tools),
                     tuple(steps),
                     completion.citations if completion else (),
                     problem,
-                    refused=bool(error and error.status_code and not error.partial and error.usage is None),
+                    refused,
                 )
             )
             return took
@@ -126,6 +136,25 @@ class Record:
             empty.duration_s = note(completion, None, str(empty))
             raise empty
         return completion, note(completion, None, None)
+
+    def _admitted(self, role: Role, request: ChatRequest, label: str) -> Held:
+        """Return what may be sent under the limit of cost; a panelist or judge that is not paid for has failed."""
+        try:
+            held = self.purse.admit(request, label)
+        except CostLimitError as error:
+            if role == "outer":
+                raise
+            failure = ModelError(str(error))
+            failure.provider, failure.model = request.model
+            raise failure from error
+        if held.less:
+            self.warn(f"{label} gets {held.less}, as the run may cost no more")
+        return held
+
+    @property
+    def said(self) -> dict[str, str]:
+        """The responses by label."""
+        return {panelist.label: text for panelist, text in self.responses.items()}
 
     async def settle(self) -> None:
         """Fill in what calls cost that were told without, where their models' prices are known; never fails."""
@@ -328,6 +357,8 @@ def analysis_run_without_calls(cause: FusionError) -> AnalysisRun:
 
 
 def _reason_before_calls(cause: FusionError) -> str | None:
+    if isinstance(cause, CostLimitError):
+        return "cost_limit"
     return "cancelled" if isinstance(cause, InterruptError) else None
 
 
@@ -347,6 +378,8 @@ def _nothing_sent() -> dict[str, Any]:
 
 
 def _reason(error: FusionError) -> str:
+    if isinstance(error, CostLimitError):
+        return "cost_limit"
     if isinstance(error, NoCreditsError):
         return "insufficient_credits"
     if isinstance(error, RateLimitError):
