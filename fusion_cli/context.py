@@ -134,7 +134,9 @@ class Context:
 
             async with AsyncExitStack() as stack:
                 endpoints = await self._endpoints(plan, emit, stack)
-                client = await stack.enter_async_context(ChatClient(endpoints, on_first_request=_warm_up))
+                client = await stack.enter_async_context(
+                    ChatClient(endpoints, on_first_request=_warm_up, cache_dir=self.settings.cache_dir)
+                )
                 finished.append(await story(plan, await self._equipped(plan, client, stack), emit))
 
         task = asyncio.create_task(work())

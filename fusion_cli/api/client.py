@@ -9,15 +9,16 @@ import json
 from collections.abc import Callable, Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from math import inf
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
 from fusion_cli import __version__
-from fusion_cli.api import catalogue, wire
+from fusion_cli.api import wire
 from fusion_cli.api.attempt import Attempt, carry_out
-from fusion_cli.api.bodies import read_at_most
+from fusion_cli.api.model_lists import ModelLists
 from fusion_cli.api.redaction import without_key, without_whole_key
 from fusion_cli.api.retry import Line, Patience, WaitingBudget
 from fusion_cli.chat import ChatRequest, Completion, Delta, Endpoint, ModelName, Price, Retry
@@ -26,7 +27,6 @@ from fusion_cli.fitting import estimated_tokens
 from fusion_cli.terminal import one_line
 
 DEPTH_HEADER = "x-openrouter-fusion-depth"
-_MAX_LIST_BYTES = 8 * 1024 * 1024
 _TIMEOUT = httpx.Timeout(connect=15, read=None, write=60, pool=None)  # silence has clocks of its own
 
 
@@ -37,6 +37,7 @@ class ChatClient:
         endpoints: Where each model of the run is served.
         transport: What carries the requests, for tests; None is the network.
         on_first_request: Called once, when the first request has been handed to the network.
+        cache_dir: Where model lists are kept between runs; None keeps none.
         catalogue_s: How long a server may take to list its models.
         waiting_budget: How long each call waits for rate limits.
     """
@@ -47,6 +48,7 @@ class ChatClient:
         *,
         transport: httpx.AsyncBaseTransport | None = None,
         on_first_request: Callable[[], None] | None = None,
+        cache_dir: Path | None = None,
         catalogue_s: float = 10.0,
         waiting_budget: WaitingBudget = WaitingBudget(),  # noqa: B008 - it is frozen
     ) -> None:
@@ -56,8 +58,9 @@ class ChatClient:
         self._catalogue_s = catalogue_s
         self._budget = waiting_budget
         self._lines: dict[tuple[str, str | None], Line] = {}
-        self._catalogues: dict[str, asyncio.Task[Mapping[str, int]]] = {}
+        self._cache_dir = cache_dir
         self._http: httpx.AsyncClient
+        self._lists: ModelLists
 
     async def __aenter__(self) -> Self:
         urls = [httpx.URL(endpoint.base_url) for endpoint in self._endpoints.values()]
@@ -84,15 +87,13 @@ class ChatClient:
                 f"the network cannot be used as the environment says: {one_line(str(error))}",
                 hint="Check HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR.",
             ) from error
+        self._lists = ModelLists(self._http, self._cache_dir, self._catalogue_s)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        asked = list(self._catalogues.values())
-        for task in asked:
-            task.cancel()  # a finished one does not mind
-        await asyncio.gather(*asked, return_exceptions=True)
+        await self._lists.close()
         await self._http.aclose()
 
     async def complete(self, request: ChatRequest, on_delta: Callable[[Delta], None]) -> Completion:
@@ -149,29 +150,21 @@ class ChatClient:
         endpoint = self._endpoints[model]
         if endpoint.context_tokens is not None or not endpoint.has_catalogue:
             return endpoint.context_tokens
-        asked = self._catalogues.get(endpoint.base_url)
-        if asked is None:
-            asked = self._catalogues[endpoint.base_url] = asyncio.create_task(self._catalogue(endpoint.base_url))
-        # Shielded: a caller that gives up does not take the answer away from the others.
-        return catalogue.find(await asyncio.shield(asked), model.slug)
+        listed = await self._lists.of(endpoint.base_url)
+        return listed.context_tokens(model.slug) if listed else None
 
     async def price(self, model: ModelName) -> Price | None:
-        """Return what the model costs (see `chat.ModelClient`)."""
-        return None
+        """Return what the model costs (see `chat.ModelClient`), as its server's list has it."""
+        endpoint = self._endpoints[model]
+        if endpoint.is_free:
+            return Price(0.0, 0.0)
+        listed = await self._lists.of(endpoint.base_url)
+        return listed.price(model.slug) if listed else None
 
-    async def _catalogue(self, base_url: str) -> Mapping[str, int]:
-        """Return what the server tells of its models' contexts; empty when that cannot be had. No key is sent."""
-        try:
-            async with (
-                asyncio.timeout(self._catalogue_s),
-                self._http.stream("GET", f"{base_url}/models", headers={"Accept": "application/json"}) as response,
-            ):
-                if response.status_code != 200:
-                    return {}
-                body = await read_at_most(response, _MAX_LIST_BYTES)
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ModelError, OSError, ValueError):
-            return {}
-        return catalogue.context_lengths(body)
+    @property
+    def notices(self) -> list[str]:
+        """What the user may want to know of the model lists that are kept on disk, a line each."""
+        return self._lists.notices
 
     @staticmethod
     async def _explain(
