@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from math import inf
 from typing import Any, NamedTuple
 
 import httpx
@@ -31,6 +32,7 @@ from fusion_cli.terminal import one_line
 _MAX_ERROR_BYTES = 64 * 1024
 _ERROR_BODY_S = 5.0
 _DRAIN_S = 0.1
+_SLACK = 0.02
 _AFTER_END_S = 10.0  # for the figures that may follow an answer
 
 
@@ -114,6 +116,7 @@ async def _receive(
             else:
                 assembly.read(wire.whole_body_as_event(whole), on_delta)
             return
+        rewind_at = -inf
         first = b""
         decoder = EventDecoder()
         now = asyncio.get_running_loop().time
@@ -125,9 +128,11 @@ async def _receive(
                 if not events:
                     continue
                 had_ended = assembly.ended
-                if assembly.read(events, on_delta):
-                    idle_s = attempt.idle_timeout_s
-                    clock.reschedule(None if idle_s is None else now() + idle_s)
+                if assembly.read(events, on_delta) and now() > rewind_at:
+                    idle_s = inf if attempt.idle_timeout_s is None else attempt.idle_timeout_s
+                    # Not for every word: a clock that runs a little longer need not be set again for as long.
+                    rewind_at = now() + idle_s * _SLACK
+                    clock.reschedule(None if idle_s == inf else rewind_at + idle_s)
                 if assembly.full:
                     return
                 if assembly.done:
