@@ -18,6 +18,8 @@ import httpx
 from fusion_cli import __version__
 from fusion_cli.api import wire
 from fusion_cli.api.attempt import Attempt, carry_out
+from fusion_cli.api.catalogue import near
+from fusion_cli.api.failures import is_unknown_model
 from fusion_cli.api.model_lists import ModelLists
 from fusion_cli.api.redaction import without_key, without_whole_key
 from fusion_cli.api.retry import Line, Patience, WaitingBudget
@@ -26,6 +28,7 @@ from fusion_cli.errors import ConfigError, KeyRejectedError, ModelError
 from fusion_cli.fitting import estimated_tokens
 from fusion_cli.terminal import one_line
 
+_HINT_S = 3.0
 DEPTH_HEADER = "x-openrouter-fusion-depth"
 _TIMEOUT = httpx.Timeout(connect=15, read=None, write=60, pool=None)  # silence has clocks of its own
 
@@ -127,7 +130,7 @@ class ChatClient:
                     await carry_out(self._http, attempt, assembly, on_delta)
                     return assembly.completion(patience.attempt)
                 except ModelError as error:
-                    await self._explain(error, request, endpoint, attempt, assembly)
+                    await self._explain(error, request, attempt, assembly.text)
                     error.attempts = patience.attempt
                     wait_s = None if assembly.shown else patience.wait_before_retry_s(error)
                     if wait_s is None or now() + wait_s >= deadline:
@@ -166,20 +169,30 @@ class ChatClient:
         """What the user may want to know of the model lists that are kept on disk, a line each."""
         return self._lists.notices
 
-    @staticmethod
-    async def _explain(
-        error: ModelError, request: ChatRequest, endpoint: Endpoint, attempt: Attempt, assembly: wire.Assembly
-    ) -> None:
+    async def _explain(self, error: ModelError, request: ChatRequest, attempt: Attempt, partial: str) -> None:
         """Add to an error what only we know of its call, and take out what nobody may see."""
-        said = str(error)
+        endpoint = self._endpoints[request.model]
+        key, slug, said = endpoint.api_key, request.model.slug, str(error)
         if error.status_code == 413:
             tokens = sum(estimated_tokens(message.content) for message in request.messages)
             size = f"HTTP 413 for a prompt of about {tokens:,} tokens ({len(attempt.body):,} bytes)"
             said = said.replace("HTTP 413", size, 1)
-        error.args = (without_key(said, endpoint.api_key),)
-        error.partial = without_whole_key(assembly.text, endpoint.api_key)
-        if isinstance(error, KeyRejectedError):
-            error.hint = endpoint.key_hint
+        if is_unknown_model(error):
+            said = said if slug in said else f"{said} ({slug})"
+            if endpoint.has_catalogue and (meant := await self._meant(endpoint.base_url, slug)):
+                error.hint = f"Did you mean {', '.join(meant)}?"
+        error.args = (without_key(said, key),)
+        error.hint = endpoint.key_hint if isinstance(error, KeyRejectedError) else without_key(error.hint, key)
+        error.partial = without_whole_key(partial, key)
+
+    async def _meant(self, base_url: str, slug: str) -> list[str]:
+        """Return the slugs that are like one that is not there; none where the list does not come at once."""
+        try:
+            async with asyncio.timeout(_HINT_S):
+                listed = await self._lists.of(base_url)
+        except TimeoutError:
+            return []
+        return [one_line(it) for it in near(listed.models, slug)] if listed else []
 
     async def _trace(self, name: str, info: Mapping[str, Any]) -> None:
         if self._on_first_request and name == "http11.send_request_body.complete":

@@ -12,13 +12,15 @@ def without_key(text: str, key: str | None) -> str:
     """Return a message without the key, and without the beginning of it where the message was cut."""
     if not key:
         return text
-    for spelled in _spellings(key):
-        head = re.escape(spelled[:_LEAST_CHARS])
-        for at in reversed([match.start() for match in re.finditer(head, text, re.IGNORECASE)]):
-            pairs = zip(text[at:].lower(), spelled.lower(), strict=False)
-            same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-            text = text[:at] + _TOLD + text[at + same :] if same >= min(len(spelled), _LEAST_CHARS) else text
-    return text
+    spellings = _spellings(key)
+    heads = "|".join(re.escape(spelled[:_LEAST_CHARS]) for spelled in spellings)
+    parts: list[str] = []
+    end = 0
+    for match in re.finditer(heads, text, re.IGNORECASE):
+        if match.start() >= end:  # not within what is hidden already
+            parts += [text[end : match.start()], _TOLD]
+            end = match.start() + max(_same(text[match.start() :], spelled) for spelled in spellings)
+    return "".join([*parts, text[end:]])
 
 
 def without_whole_key(text: str, key: str | None) -> str:
@@ -30,3 +32,9 @@ def without_whole_key(text: str, key: str | None) -> str:
 
 def _spellings(key: str) -> list[str]:
     return list(dict.fromkeys([key, quote(key, safe=""), quote(key)]))
+
+
+def _same(text: str, key: str) -> int:
+    """Return how many characters both begin with, whatever their case."""
+    pairs = zip(text.lower(), key.lower(), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
