@@ -249,6 +249,24 @@ class TestFailure:
         server.script(MODEL.slug, reply)
         assert str(fails(server, kind)).startswith(said)
 
+    @pytest.mark.parametrize(
+        ("reply", "said"),
+        [
+            (streamed("{", "7", "[DONE]"), "none of the stream's 2 events can be read"),
+            (streamed('{"choices": [{"delta": {}, "finish_reason": "error"}]}'), "with an error that it does not name"),
+        ],
+        ids=["unreadable", "error"],
+    )
+    def test_an_end_alone_is_no_success(self, server: WireServer, reply: Reply, said: str) -> None:
+        """A stream that ends properly, and of which nothing could be read, has failed, after the usual retries."""
+        server.script(MODEL.slug, reply)
+        assert fails(server, ServerFailedError, said).attempts == 3
+
+    def test_what_was_skipped_is_counted(self, server: WireServer) -> None:
+        """A completion says how many of its events could not be read."""
+        server.script(MODEL.slug, streamed("{", SAYS_ALL, "null"))
+        assert ask(server)[0].skipped == 2
+
     def test_nobody_listening_is_told_as_such(self) -> None:
         """A connection that is refused names the host and ends with the network's status."""
         with WireServer() as server:
