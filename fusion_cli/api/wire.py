@@ -16,7 +16,7 @@ from fusion_cli.citations import MAX_CITATIONS, fit_citation
 from fusion_cli.errors import ServerFailedError
 from fusion_cli.terminal import one_line
 
-MAX_TEXT_CHARS = 2_000_000
+MAX_TEXT_BYTES = 2_000_000
 MAX_TOOL_CALLS = 64
 _MAX_REFUSAL_CHARS = 2000
 _MAX_NAME_CHARS = 200
@@ -139,8 +139,8 @@ class Assembly:
 
     @property
     def full(self) -> bool:
-        """Whether the text has reached `MAX_TEXT_CHARS`, or was cut before; what follows is not read."""
-        return self._was_cut or self._size >= MAX_TEXT_CHARS
+        """Whether the text has reached `MAX_TEXT_BYTES`, or was cut before; what follows is not read."""
+        return self._was_cut or self._size >= MAX_TEXT_BYTES
 
     def read(self, events: list[bytes], on_delta: Callable[[Delta], None]) -> bool:
         """Take in the events of one network read, and report their text in one delta; say if there was content.
@@ -170,10 +170,9 @@ class Assembly:
         found = re.search(_CUT_CONTENT, said)
         text = _without_halves(json.loads(f'"{found[1]}"', strict=False)) if found else ""
         self._was_cut = True
-        if text := text[: MAX_TEXT_CHARS - self._size]:
+        if text := self._fitted(text):
             self.shown = True
             self.contents += 1
-            self._size += len(text)
             self._text.write(text)
             on_delta(Delta(text))
 
@@ -199,10 +198,8 @@ class Assembly:
             if isinstance(delta, dict):
                 text = delta.get("content")
                 if text and isinstance(text, str):
-                    text = (_without_halves(text) if halves else text)[: MAX_TEXT_CHARS - self._size]
-                    self._size += len(text)
                     self.contents += 1
-                    texts.append(text)
+                    texts.append(self._fitted(_without_halves(text) if halves else text))
                 refusal = delta.get("refusal")
                 if refusal and isinstance(refusal, str):
                     self.contents += 1
@@ -210,9 +207,11 @@ class Assembly:
                 thought = delta.get("reasoning") or delta.get("reasoning_content")
                 if thought and isinstance(thought, str):
                     self.contents += 1
-                    if thought := thought[: MAX_TEXT_CHARS - self._thought_size]:
-                        self._thought_size += len(thought)
-                        thoughts.append(_without_halves(thought) if halves else thought)
+                    room = MAX_TEXT_BYTES - self._thought_size
+                    if room > 0:
+                        thought, size = _beginning(_without_halves(thought) if halves else thought, room)
+                        self._thought_size += size
+                        thoughts.append(thought)
                 calls = delta.get("tool_calls")
                 if isinstance(calls, list):
                     self._read_calls(calls)
@@ -248,8 +247,16 @@ class Assembly:
         if not part or not isinstance(part, str):
             return ""
         self.contents += 1
-        kept: str = part[: MAX_TEXT_CHARS - self._size]
-        self._size += len(kept)
+        return self._fitted(part)
+
+    def _fitted(self, text: str) -> str:
+        """Return as much of a text as there is room for, and take the room."""
+        room = MAX_TEXT_BYTES - self._size
+        if len(text) <= room and text.isascii():
+            self._size += len(text)
+            return text
+        kept, size = _beginning(text, room)
+        self._size += size
         return kept
 
     def _read_annotations(self, annotations: list[Any]) -> None:
@@ -284,6 +291,19 @@ def _citation(annotation: Any) -> Citation | None:
         return None
     page = annotation.get("url_citation", annotation)
     return fit_citation(page) if isinstance(page, dict) else None
+
+
+def _beginning(text: str, room: int) -> tuple[str, int]:
+    """Return as much of `text` as fits into so many bytes of UTF-8, and how many it takes: all of them where it is cut.
+
+    Bytes are what bounds memory: a character of Python's takes up to four of them, and one of JSON's twelve.
+    """
+    if text.isascii():
+        return text[:room], min(len(text), room)
+    encoded = text.encode("utf-8", "surrogatepass")
+    if len(encoded) <= room:
+        return text, len(encoded)
+    return encoded[:room].decode("utf-8", "ignore"), room
 
 
 def _without_halves(text: str) -> str:

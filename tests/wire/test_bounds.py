@@ -22,7 +22,7 @@ from tests.wire.test_wire import assembled, calls, chunk
 ROOT = Path(__file__).parent.parent.parent
 SSE = "text/event-stream"
 SIZE = 20_000_000
-CAP = wire.MAX_TEXT_CHARS
+CAP = wire.MAX_TEXT_BYTES
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ class TestOversized:
         assert isinstance(completion, Completion)
         assert completion.text.startswith('Well. Say "yes"\n🥊öö')
         assert completion.text.endswith("öö")
-        assert len(completion.text) > MAX_EVENT_BYTES // 2 - 100
+        assert len(completion.text.encode()) > CAP - 4
         assert (completion.truncated, completion.attempts) == (True, 1)
         assert "".join(delta.text for delta in deltas) == completion.text
 
@@ -205,6 +205,20 @@ class TestPacked:
         failed(server, ModelRejectedError, "HTTP 400: xxx")
         if not gzip:
             server.wait_for(lambda requests: requests[0].client_closed)
+
+
+class TestCap:
+    """Where an answer ends that does not end itself."""
+
+    @pytest.mark.parametrize(("piece", "size"), [("x", 1), ("é", 2), ("漢", 3), ("🥊", 4)])
+    def test_it_is_counted_in_bytes(self, piece: str, size: int) -> None:
+        """Two megabytes of UTF-8 are the cap, whatever the language, and no character is cut in half."""
+        deltas = {"content": piece * 1001, "reasoning": piece * 1001}
+        completion, shown, assembly = assembled(*[chunk(deltas)] * (CAP // size // 1001 + 3))
+        assert completion.text == piece * (CAP // size)
+        assert "".join(delta.text for delta in shown) == completion.text
+        assert len("".join(delta.reasoning for delta in shown)) <= CAP // size
+        assert (assembly.full, completion.truncated) == (True, True)
 
 
 class TestNames:

@@ -147,9 +147,9 @@ class TestText:
 
     def test_an_endless_answer_is_cut_and_left(self, server: WireServer) -> None:
         """At the cap the client has what it wants; the server sees it go."""
-        server.script(MODEL.slug, Reply("x" * (wire.MAX_TEXT_CHARS * 10), chunk_chars=200_000))
+        server.script(MODEL.slug, Reply("x" * (wire.MAX_TEXT_BYTES * 10), chunk_chars=200_000))
         (completion,) = ask(server)
-        assert (len(completion.text), completion.truncated) == (wire.MAX_TEXT_CHARS, True)
+        assert (len(completion.text), completion.truncated) == (wire.MAX_TEXT_BYTES, True)
         server.wait_for(lambda requests: requests[0].client_closed)
 
 
