@@ -47,6 +47,7 @@ class Journal:
     Attributes:
         run: The run's id; it begins with the time, in UTC and milliseconds, so that ids sort as runs began.
         path: The file.
+        has_failed: Whether something could not be written.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class Journal:
         )
         self._texts: dict[tuple[type[Any], str], list[str]] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._is_broken = False
+        self.has_failed = False
         self._holds_text = False
 
     def __call__(self, event: events.Event) -> None:
@@ -102,14 +103,14 @@ class Journal:
     @property
     def has_kept(self) -> bool:
         """Whether something that was paid for is on the disk."""
-        return self._holds_text and not self._is_broken
+        return self._holds_text and not self.has_failed
 
     def close(self) -> None:
         """Write what is left and close the file; a run that never began leaves none."""
         if self._timer:
             self._timer.cancel()
             self._timer = None
-        if self._file is None and not self._is_broken and not self._has_begun:
+        if self._file is None and not self.has_failed and not self._has_begun:
             return
         self._put_texts()
         self._write(is_finished=True)
@@ -127,7 +128,7 @@ class Journal:
         return time.monotonic() - self._started
 
     def _gather(self, kind: type[Any], label: str, text: str) -> None:
-        if text and not self._is_broken:  # what cannot be written now is not hoarded: the end brings it whole
+        if text and not self.has_failed:  # what cannot be written now is not hoarded: the end brings it whole
             self._texts.setdefault((kind, label), []).append(text)
 
     def _put_texts(self) -> None:
@@ -151,10 +152,10 @@ class Journal:
                 self._waiting = self._waiting[os.write(self._file, self._waiting) :]
             if is_finished:
                 os.fsync(self._file)
-            self._is_broken = False
+            self.has_failed = False
         except OSError as error:
-            if not self._is_broken:
-                self._is_broken = True
+            if not self.has_failed:
+                self.has_failed = True
                 self._complain(f"this run is not kept: {self.path.parent}: {error.strerror or error}")
 
     def _open(self) -> int:
