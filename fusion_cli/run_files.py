@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fusion_cli.errors import UsageError
 from fusion_cli.event_lines import PREFIX, VERSION
-from fusion_cli.terminal import one_line
+from fusion_cli.terminal import as_escapes, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +28,7 @@ LAST = "last"
 _ID = r"[0-9]{8}T[0-9]{6}-[0-9a-f]{6}"
 _TAIL_BYTES = 4096
 _MAX_BYTES = 512_000_000
+_LARGEST = 1e15  # number that anything in a run can be; JSON's may be infinite
 
 
 class RunSummary(NamedTuple):
@@ -38,6 +39,7 @@ class RunSummary(NamedTuple):
         at: When it began, ISO 8601 in UTC; empty where that cannot be read.
         answered: How many panelists did; None where the run did not end.
         cost: US dollars; None where unknown.
+        duration_s: How long the run took; None where it did not end.
     """
 
     run: str
@@ -53,6 +55,7 @@ class RunSummary(NamedTuple):
     answered: int | None = None
     total_tokens: int | None = None
     cost: float | None = None
+    duration_s: float | None = None
 
 
 class SavedRun(NamedTuple):
@@ -66,6 +69,7 @@ class SavedRun(NamedTuple):
         partial_answer: What there is of it otherwise.
         result: The object that `--json` printed, or would have; None where the run did not end.
         skipped: How many lines could not be read.
+        warnings: What the user was told, a line each.
     """
 
     summary: RunSummary
@@ -81,6 +85,7 @@ class SavedRun(NamedTuple):
     partial_answer: str
     result: dict[str, Any] | None
     skipped: int
+    warnings: tuple[str, ...] = ()
 
     @property
     def missing(self) -> list[str]:
@@ -119,7 +124,7 @@ def find(folder: Path, name: str) -> Path:
     Raises:
         UsageError: There is none, or several ids begin so.
     """
-    paths = _journals(folder)
+    paths = journals(folder)
     if name == LAST:
         if not paths:
             raise UsageError("there is no run yet", hint=f"Runs are kept in {folder}, unless --no-save says otherwise.")
@@ -130,8 +135,9 @@ def find(folder: Path, name: str) -> Path:
             return found[0]
         if found:
             raise UsageError(f"{len(found)} runs begin with {name}: {', '.join(path.stem for path in found[:5])}")
-    if name and Path(name).is_file():
-        return Path(name)
+    with suppress(OSError):  # longer than a name can be
+        if name and Path(name).is_file():
+            return Path(name)
     raise UsageError(f"there is no run {one_line(name, 80)}", hint="fusion runs list shows what there is.")
 
 
@@ -150,13 +156,23 @@ def read(path: Path) -> SavedRun:
         raise UsageError(f"{one_line(str(path), 200)} was written by another version of fusion ({VERSION} is read)")
     try:
         return _Reader(path).read(lines, skipped)
-    except (KeyError, TypeError, ValueError):  # pydantic's are ValueErrors
+    except (AttributeError, KeyError, TypeError, ValueError):  # pydantic's are ValueErrors
         raise UsageError(f"{one_line(str(path), 200)} is damaged: its plan cannot be read") from None
 
 
-def summaries(folder: Path) -> list[RunSummary]:
-    """Return every run in a folder, the oldest first; only the first and last line of each file are read."""
-    return [summary(path) for path in _journals(folder)]
+def summaries(folder: Path, limit: int | None = None) -> list[RunSummary]:
+    """Return the runs in a folder, the newest ones first; only the first and last line of each file are read."""
+    return [summary(path) for path in journals(folder)[::-1][:limit]]
+
+
+def raw_lines(path: Path) -> str:
+    """Return a journal's lines as they stand, but for those that cannot be read; what is no text is escaped.
+
+    Raises:
+        UsageError: The file cannot be read.
+    """
+    lines = (line + b"\n" for line in _bytes(path).split(b"\n") if _object(line) is not None)
+    return as_escapes(b"".join(lines).decode("utf-8", "replace"))
 
 
 def summary(path: Path) -> RunSummary:
@@ -183,7 +199,8 @@ def is_running(path: Path) -> bool:
         return False
 
 
-def _journals(folder: Path) -> list[Path]:
+def journals(folder: Path) -> list[Path]:
+    """Return the files of the runs in a folder, the oldest first."""
     try:
         return sorted(path for path in folder.iterdir() if re.fullmatch(rf"{_ID}\.jsonl", path.name))
     except OSError:
@@ -209,15 +226,20 @@ def _parsed(data: bytes) -> tuple[list[dict[str, Any]], int]:
     lines: list[dict[str, Any]] = []
     skipped = 0
     for line in data.split(b"\n"):
-        if not line:
-            continue
-        with suppress(ValueError, RecursionError):
-            value = json.loads(line)
-            if isinstance(value, dict):
-                lines.append(value)
-                continue
-        skipped += 1
+        value = _object(line)
+        if value is not None:
+            lines.append(value)
+        elif line:
+            skipped += 1
     return lines or [{}], skipped
+
+
+def _object(line: bytes) -> dict[str, Any] | None:
+    with suppress(ValueError, RecursionError):
+        value = json.loads(line)
+        if isinstance(value, dict):
+            return value
+    return None
 
 
 def _is_locked(descriptor: int) -> bool:
@@ -238,6 +260,8 @@ def _summary(
 ) -> RunSummary:
     if created.get("type") != f"{PREFIX}created":
         return RunSummary(path.stem, path, "damaged")
+    said = _text(created, "run")  # a file that was exported may be called anything
+    run = said if re.fullmatch(_ID, said) and not re.fullmatch(_ID, path.stem) else path.stem
     status = "running" if is_running else "unfinished"
     if ended:
         status = "degraded" if ended.get("status") == "ok" and ended.get("degraded") else str(ended.get("status"))
@@ -245,7 +269,7 @@ def _summary(
     panel = created.get("panel")
     ended = ended or {}
     return RunSummary(
-        path.stem,
+        run,
         path,
         status,
         _text(created, "at"),
@@ -255,15 +279,28 @@ def _summary(
         tuple(str(label) for label in panel) if isinstance(panel, list) else (),
         _text(created, "judge") or None,
         _text(created, "model") or None,
-        ended.get("answered"),
-        ended.get("total_tokens"),
-        ended.get("cost"),
+        _count(ended, "answered"),
+        _count(ended, "total_tokens"),
+        _number(ended, "cost"),
+        _number(ended, "t"),
     )
 
 
 def _text(line: dict[str, Any], key: str) -> str:
     value = line.get(key)
     return value if isinstance(value, str) else ""
+
+
+def _number(line: dict[str, Any], key: str) -> float | None:
+    value = line.get(key)
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _LARGEST:
+        return value
+    return None
+
+
+def _count(line: dict[str, Any], key: str) -> int | None:
+    value = _number(line, key)
+    return value if isinstance(value, int) else None
 
 
 class _Reader:
@@ -273,7 +310,7 @@ class _Reader:
         self._path = path
 
     def read(self, lines: list[dict[str, Any]], skipped: int) -> SavedRun:
-        """Return the run; raises KeyError, TypeError or ValueError where there is no plan to read."""
+        """Return the run; what it raises where there is no plan to read, `read` expects."""
         from pydantic import TypeAdapter
 
         from fusion_cli import choices, events, plan
@@ -316,6 +353,7 @@ class _Reader:
             partial_answer,
             next((line["run"] for line in by_type.get("completed", ()) if isinstance(line.get("run"), dict)), None),
             skipped,
+            tuple(_text(line, "text") for line in by_type.get("warning", ())),
         )
 
 
@@ -336,12 +374,10 @@ def _events(lines: Any, kind: Any) -> Iterator[Any]:
 
 
 def _analysis(lines: Any) -> AnalysisCompleted | None:
-    from pydantic import ValidationError
-
     from fusion_cli import events, results
 
     for line in reversed(list(lines)):
-        with suppress(ValidationError, TypeError):
+        with suppress(ValueError, TypeError):  # pydantic's are ValueErrors
             supported, look, quotes = (line.get(key) for key in ("supported", "second_look", "quotes"))
             return events.AnalysisCompleted(
                 results.Analysis.model_validate(line.get("analysis")),

@@ -26,6 +26,8 @@ def run_with(result: ToolResult, **checks: Any) -> AnalysisRun:
     shape: dict[str, Any] = {"supported": None, "quotes": None, "second_look": None, **checks}
     return AnalysisRun(
         **dict(result),
+        run=None,
+        parent=None,
         judge="j/j",
         prompt="Which?",
         degraded=False,
