@@ -107,9 +107,7 @@ class Calls:
             self._warn(f"{label}: {completion.skipped} broken event(s) of the stream were skipped")
         text_needed = text_needed and not (calls_suffice and completion.tool_calls)
         if text_needed and (why := under_way.why_no_answer(completion)):
-            empty = EmptyCompletionError(why)
-            empty.partial = completion.text.strip() and completion.text
-            raise self._noted(under_way, empty, completion)
+            raise self._noted(under_way, EmptyCompletionError(why), completion)
         note = under_way.note(completion, None, None)
         self.notes.append(note)
         return completion, note.duration_s

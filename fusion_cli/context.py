@@ -62,13 +62,15 @@ class Context:
 
     Args:
         config_flag: What the global `--config` named.
+        is_verbose: Whether the user wants to hear more.
 
     Raises:
         UsageError: There is no standard output.
     """
 
-    def __init__(self, config_flag: Path | None) -> None:
+    def __init__(self, config_flag: Path | None, *, is_verbose: bool = False) -> None:
         self._config_flag = config_flag
+        self._is_verbose = is_verbose
         self.terminal = Terminal()
         if sys.stdout is None:
             raise UsageError("standard output is closed: there is nowhere to put the answer")
@@ -128,7 +130,7 @@ class Context:
         from fusion_cli.sinks.journal import Journal
         from fusion_cli.sinks.plain import PlainSink
 
-        plain = PlainSink(self.terminal, show_answer=show_answer)
+        plain = PlainSink(self.terminal, show_answer=show_answer, is_verbose=self._is_verbose)
         problems: list[str] = []
 
         def complain(text: str) -> None:

@@ -25,6 +25,7 @@ class Earlier(NamedTuple):
         failures: By label; nor are these.
         analysis: The judge's, of these responses.
         is_judged: Whether the judge is not asked again, be there an analysis or not.
+        answer: The final one; it stands where nothing that it was written from is new.
     """
 
     run: str
@@ -34,3 +35,4 @@ class Earlier(NamedTuple):
     failures: Mapping[str, PanelFailed] = MappingProxyType({})
     analysis: AnalysisCompleted | None = None
     is_judged: bool = False
+    answer: str | None = None

@@ -54,7 +54,7 @@ async def ask(plan: Plan, models: ModelClient, emit: Emit, earlier: Earlier | No
         turn = await consult(record)
         if turn.call:
             await deliberate(record, turn.prompt, turn.told, answer_follows=True)
-            answer = await synthesize(record, turn, turn.call)
+            answer = record.take_up_answer() or await synthesize(record, turn, turn.call)
         else:
             answer = turn.text
     return outcome.ask_run(record, answer)
@@ -100,6 +100,9 @@ async def consult(record: Record) -> Turn:
     plan, earlier = record.plan, record.earlier
     prompt, told = plan.prompt.text(), plan.prompt.question
     messages = plan.conversation or prompts.question_messages(prompt, plan.system)
+    if earlier and not earlier.prompt and (answer := record.take_up_answer()):
+        record.emit(events.OuterDecided(convene=False, forced=plan.tool_choice == "none"))
+        return Turn(messages, text=answer)
     if plan.tool_choice == "required" or (earlier and earlier.prompt):
         if earlier and earlier.prompt:
             prompt, told = earlier.prompt, earlier.told

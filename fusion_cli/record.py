@@ -184,6 +184,15 @@ class Record:
             self.degrade("no analysis: the run that is taken up has none")
         return earlier.is_judged
 
+    def take_up_answer(self) -> str | None:
+        """Return the answer of an earlier run, where nothing that it was written from is new."""
+        earlier = self.earlier
+        if earlier is None or earlier.answer is None or self.calls.notes:
+            return None
+        self.emit(events.AnswerDelta(earlier.answer))
+        self.emit(events.AnswerCompleted(earlier.answer))
+        return earlier.answer
+
     def said(self) -> dict[Panelist, str]:
         """Return what each panelist said, if only the beginning of it, in the order of the seats."""
         texts = {seat: error.partial for seat, error in self.failures.items() if error.partial.strip()}

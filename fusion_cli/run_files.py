@@ -5,20 +5,18 @@ Opens files and reads them; writes nothing, calls nobody. A line that cannot be 
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fusion_cli import run_lines
 from fusion_cli.errors import UsageError
 from fusion_cli.event_lines import PREFIX, VERSION
 from fusion_cli.terminal import as_escapes, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from fusion_cli.choices import Choices
     from fusion_cli.earlier import Earlier
     from fusion_cli.events import AnalysisCompleted, PanelCompleted, PanelFailed
@@ -26,9 +24,9 @@ if TYPE_CHECKING:
 
 LAST = "last"
 _ID = r"[0-9]{8}T[0-9]{6}-[0-9a-f]{6}"
+_ID_BEGUN = r"[0-9]{8}T?[0-9]{0,6}-?[0-9a-f]{0,6}"
 _TAIL_BYTES = 4096
 _MAX_BYTES = 512_000_000
-_LARGEST = 1e15  # number that anything in a run can be; JSON's may be infinite
 
 
 class RunSummary(NamedTuple):
@@ -115,21 +113,29 @@ class SavedRun(NamedTuple):
             failures,
             self.analysis,
             is_judged=is_closed,
+            answer=None if is_closed else self.answer,
         )
 
 
-def find(folder: Path, name: str) -> Path:
+def find(folder: Path, name: str, *, command: str | None = None) -> Path:
     """Return a run's file: `last`, a file's path, an id, or the beginning of one.
+
+    Args:
+        folder: Where runs are kept.
+        name: What was asked for.
+        command: Of which command the last one is meant; None is any.
 
     Raises:
         UsageError: There is none, or several ids begin so.
     """
     paths = journals(folder)
     if name == LAST:
-        if not paths:
-            raise UsageError("there is no run yet", hint=f"Runs are kept in {folder}, unless --no-save says otherwise.")
-        return paths[-1]
-    if re.fullmatch(r"[0-9][0-9TZ:a-f-]*", name):
+        for path in reversed(paths):
+            if command in (None, summary(path).command):
+                return path
+        said = one_line(str(folder), 200)
+        raise UsageError("there is no run yet", hint=f"Runs are kept in {said}, unless --no-save says otherwise.")
+    if re.fullmatch(r"[0-9][0-9T]*-?[0-9a-f]*", name):
         found = [path for path in paths if path.stem.startswith(name)]
         if len(found) == 1 or (found and found[0].stem == name):
             return found[0]
@@ -141,6 +147,24 @@ def find(folder: Path, name: str) -> Path:
     raise UsageError(f"there is no run {one_line(name, 80)}", hint="fusion runs list shows what there is.")
 
 
+def journal_named(folder: Path, name: str) -> Path | None:
+    """Return the journal that a name means, where it means one and no other file.
+
+    Raises:
+        UsageError: It can only mean a run, and there is no such.
+    """
+    path = Path(name)
+    if name == "-" or (name != LAST and not re.fullmatch(_ID_BEGUN, name) and not path.is_file()):
+        return None
+    if name != LAST and path.is_file():
+        try:
+            with path.open("rb") as file:
+                return path if file.read(80).startswith(f'{{"type":"{PREFIX}created"'.encode()) else None
+        except OSError:
+            return None
+    return find(folder, name)
+
+
 def read(path: Path) -> SavedRun:
     """Return a run from its journal.
 
@@ -148,7 +172,7 @@ def read(path: Path) -> SavedRun:
         UsageError: It cannot be read, is no journal, or its beginning is damaged.
     """
     data = _bytes(path)
-    lines, skipped = _parsed(data)
+    lines, skipped = run_lines.parsed(data)
     created = lines[0]
     if created.get("type") != f"{PREFIX}created":
         raise UsageError(f"{one_line(str(path), 200)} is no run's journal, or its beginning is damaged")
@@ -171,7 +195,7 @@ def raw_lines(path: Path) -> str:
     Raises:
         UsageError: The file cannot be read.
     """
-    lines = (line + b"\n" for line in _bytes(path).split(b"\n") if _object(line) is not None)
+    lines = (line + b"\n" for line in _bytes(path).split(b"\n") if run_lines.object_in(line) is not None)
     return as_escapes(b"".join(lines).decode("utf-8", "replace"))
 
 
@@ -185,8 +209,8 @@ def summary(path: Path) -> RunSummary:
             is_running = _is_locked(file.fileno())
     except OSError:
         return RunSummary(path.stem, path, "damaged")
-    created = _parsed(head)[0][0]
-    ended = next((line for line in reversed(_parsed(tail)[0]) if line.get("type") == f"{PREFIX}ended"), None)
+    created = run_lines.parsed(head)[0][0]
+    ended = next((line for line in reversed(run_lines.parsed(tail)[0]) if line.get("type") == f"{PREFIX}ended"), None)
     return _summary(path, created, ended, is_running=is_running)
 
 
@@ -218,30 +242,6 @@ def _bytes(path: Path) -> bytes:
     return data
 
 
-def _parsed(data: bytes) -> tuple[list[dict[str, Any]], int]:
-    """Return the lines that are objects, an empty one where there is none, and how many others there are.
-
-    A last line that a kill has torn is one of the others.
-    """
-    lines: list[dict[str, Any]] = []
-    skipped = 0
-    for line in data.split(b"\n"):
-        value = _object(line)
-        if value is not None:
-            lines.append(value)
-        elif line:
-            skipped += 1
-    return lines or [{}], skipped
-
-
-def _object(line: bytes) -> dict[str, Any] | None:
-    with suppress(ValueError, RecursionError):
-        value = json.loads(line)
-        if isinstance(value, dict):
-            return value
-    return None
-
-
 def _is_locked(descriptor: int) -> bool:
     try:
         import fcntl
@@ -260,7 +260,7 @@ def _summary(
 ) -> RunSummary:
     if created.get("type") != f"{PREFIX}created":
         return RunSummary(path.stem, path, "damaged")
-    said = _text(created, "run")  # a file that was exported may be called anything
+    said = run_lines.text(created, "run")  # a file that was exported may be called anything
     run = said if re.fullmatch(_ID, said) and not re.fullmatch(_ID, path.stem) else path.stem
     status = "running" if is_running else "unfinished"
     if ended:
@@ -272,35 +272,18 @@ def _summary(
         run,
         path,
         status,
-        _text(created, "at"),
-        _text(created, "command"),
-        _text(created, "parent") or None,
-        _text(created, "question"),
+        run_lines.text(created, "at"),
+        run_lines.text(created, "command"),
+        run_lines.text(created, "parent") or None,
+        run_lines.text(created, "question"),
         tuple(str(label) for label in panel) if isinstance(panel, list) else (),
-        _text(created, "judge") or None,
-        _text(created, "model") or None,
-        _count(ended, "answered"),
-        _count(ended, "total_tokens"),
-        _number(ended, "cost"),
-        _number(ended, "t"),
+        run_lines.text(created, "judge") or None,
+        run_lines.text(created, "model") or None,
+        run_lines.count(ended, "answered"),
+        run_lines.count(ended, "total_tokens"),
+        run_lines.number(ended, "cost"),
+        run_lines.number(ended, "t"),
     )
-
-
-def _text(line: dict[str, Any], key: str) -> str:
-    value = line.get(key)
-    return value if isinstance(value, str) else ""
-
-
-def _number(line: dict[str, Any], key: str) -> float | None:
-    value = line.get(key)
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _LARGEST:
-        return value
-    return None
-
-
-def _count(line: dict[str, Any], key: str) -> int | None:
-    value = _number(line, key)
-    return value if isinstance(value, int) else None
 
 
 class _Reader:
@@ -319,22 +302,24 @@ class _Reader:
         partial: dict[str, str] = {}
         partial_answer = ""
         for line in lines:
-            kind = _text(line, "type").removeprefix(PREFIX)
+            kind = run_lines.text(line, "type").removeprefix(PREFIX)
             by_type.setdefault(kind, []).append(line)
-            label = _text(line, "label")
+            label = run_lines.text(line, "label")
             if kind == "panel.delta":
-                partial[label] = partial.get(label, "") + _text(line, "text")
+                partial[label] = partial.get(label, "") + run_lines.text(line, "text")
             elif kind == "panel.tool_call":  # what stood before it is no part of the response
                 partial.pop(label, None)
             elif kind in ("outer.delta", "answer.delta"):
-                partial_answer += _text(line, "text")
+                partial_answer += run_lines.text(line, "text")
             elif kind in ("outer.discarded", "in_progress"):
                 partial_answer = ""
         [planned, *_] = by_type["planned"]
-        read_plan = TypeAdapter(plan.Plan).validate_python(_known(planned["plan"], plan.Plan))
-        read_choices = TypeAdapter(choices.Choices).validate_python(_known(planned["choices"], choices.Choices))
-        completed = _events(by_type.get("panel.completed", ()), events.PanelCompleted)
-        failed = _events(by_type.get("panel.failed", ()), events.PanelFailed)
+        read_plan = TypeAdapter(plan.Plan).validate_python(run_lines.known(planned["plan"], plan.Plan))
+        read_choices = TypeAdapter(choices.Choices).validate_python(
+            run_lines.known(planned["choices"], choices.Choices)
+        )
+        completed = run_lines.events_of(by_type.get("panel.completed", ()), events.PanelCompleted)
+        failed = run_lines.events_of(by_type.get("panel.failed", ()), events.PanelFailed)
         responses = {event.label: event for event in completed}
         asked = by_type.get("in_progress", [{}])[-1]
         ended = by_type.get("ended", [None])[-1]
@@ -343,47 +328,15 @@ class _Reader:
             _summary(self._path, lines[0], ended, is_running=is_running(self._path)),
             read_plan,
             read_choices,
-            _text(asked, "prompt") or None,
-            _text(asked, "told"),
+            run_lines.text(asked, "prompt") or None,
+            run_lines.text(asked, "told"),
             responses,
             {event.label: event for event in failed if event.label not in responses},
             {label: text for label, text in partial.items() if label not in responses and text.strip()},
-            _analysis(by_type.get("analysis.completed", ())),
-            _text(answers[-1], "text") if answers else None,
+            run_lines.analysis_in(by_type.get("analysis.completed", ())),
+            run_lines.text(answers[-1], "text") if answers else None,
             partial_answer,
             next((line["run"] for line in by_type.get("completed", ()) if isinstance(line.get("run"), dict)), None),
             skipped,
-            tuple(_text(line, "text") for line in by_type.get("warning", ())),
+            tuple(run_lines.text(line, "text") for line in by_type.get("warning", ())),
         )
-
-
-def _known(value: Any, shape: Any) -> dict[str, Any]:
-    """Return the fields that this version knows of what may have been written by a newer one."""
-    return {key: inner for key, inner in value.items() if key in shape._fields}
-
-
-def _events(lines: Any, kind: Any) -> Iterator[Any]:
-    from pydantic import TypeAdapter, ValidationError
-
-    adapter = TypeAdapter(kind)
-    for line in lines:
-        fields = _known(line, kind)
-        fields.pop("type", None)
-        with suppress(ValidationError):
-            yield adapter.validate_python(fields)
-
-
-def _analysis(lines: Any) -> AnalysisCompleted | None:
-    from fusion_cli import events, results
-
-    for line in reversed(list(lines)):
-        with suppress(ValueError, TypeError):  # pydantic's are ValueErrors
-            supported, look, quotes = (line.get(key) for key in ("supported", "second_look", "quotes"))
-            return events.AnalysisCompleted(
-                results.Analysis.model_validate(line.get("analysis")),
-                float(line.get("duration_s") or 0),
-                results.Supported.model_validate(supported) if supported else None,
-                results.SecondLook.model_validate(look) if look else None,
-                None if quotes is None else [results.Quote.model_validate(quote) for quote in quotes],
-            )
-    return None

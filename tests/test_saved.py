@@ -27,8 +27,9 @@ def test_file_of_an_older_version() -> None:
     """Without labels the panelists are called by their slugs, numbered where one stands twice."""
     saved = read_responses(json.dumps({"prompt": "q", "responses": ROWS}), "f", None)
     model = ModelName("", "x/a")
-    responses = {Panelist("x/a#1", model): "now", Panelist("x/a#2", model): "later"}
-    assert saved == SavedResponses("q", responses, 0, source="f")
+    assert saved == SavedResponses(
+        "q", {Panelist("x/a#1", model): "now", Panelist("x/a#2", model): "later"}, 0, source="f"
+    )
 
 
 def test_labels_come_back() -> None:

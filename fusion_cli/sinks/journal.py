@@ -85,6 +85,8 @@ class Journal:
             case events.WeightsProgress():
                 return
             case _:
+                if isinstance(event, events.PanelCompleted):  # which has it whole
+                    self._texts.pop((events.PanelDelta, event.label), None)
                 self._put_texts()
                 self._waiting += encoded(event_line(event, self._t))
                 if isinstance(event, events.RunCompleted):
