@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from fusion_cli.results import AnalysisRun, AskRun, Response, Run, ToolResult
+from fusion_cli.terminal import one_line
 
 Section = tuple[str, Sequence[str]]
 
@@ -45,9 +46,14 @@ def run_text(
             sections.append(("No analysis", [run.why_no_analysis or result.error or "the judge was not asked"]))
         if with_responses or (answer is None and result.analysis is None):
             sections += _responses(result)
-        sections.append(("Failed", [f"- {each.label}: {each.error}" for each in result.failed_models or ()]))
+        sections.append(
+            ("Failed", [f"- {each.label}: {one_line(each.error, 600)}" for each in result.failed_models or ()])
+        )
     said = (result.responses if result else None) or ()
-    sections += [("Warnings", [f"- {text}" for text in run.warnings]), ("Sources", source_lines(run, said))]
+    sections += [
+        ("Warnings", [f"- {one_line(text, 600)}" for text in run.warnings]),
+        ("Sources", source_lines(run, said)),
+    ]
     return "\n\n".join((_text(sections), "\n".join(facts)))
 
 

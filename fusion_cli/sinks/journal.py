@@ -33,6 +33,18 @@ _FINISHED = (
 )
 
 
+class Disk:
+    """What a journal needs of the operating system, beside opening."""
+
+    def write(self, file: int, data: bytes) -> int:
+        """Write as much as is taken, and return how much that is."""
+        return os.write(file, data)
+
+    def sync(self, file: int) -> None:
+        """Wait until what was written survives a power cut."""
+        os.fsync(file)
+
+
 class Journal:
     """One run's file.
 
@@ -43,6 +55,7 @@ class Journal:
         choices: What was chosen explicitly.
         parent: The run that it takes up.
         complain: Told in one line that the run cannot be kept; called once.
+        disk: What writes.
 
     Attributes:
         run: The run's id; it begins with the time, in UTC.
@@ -57,7 +70,9 @@ class Journal:
         choices: Choices,
         parent: str | None,
         complain: Callable[[str], None],
+        disk: Disk | None = None,
     ) -> None:
+        self._disk = disk or Disk()
         now = datetime.now(UTC)
         self.run = f"{now:%Y%m%dT%H%M%S}-{os.urandom(3).hex()}"
         self.path = folder / f"{self.run}.jsonl"
@@ -148,9 +163,9 @@ class Journal:
             if self._file is None:
                 self._file = self._open()
             while self._waiting:
-                self._waiting = self._waiting[os.write(self._file, self._waiting) :]
+                self._waiting = self._waiting[self._disk.write(self._file, self._waiting) :]
             if is_finished:
-                os.fsync(self._file)
+                self._disk.sync(self._file)
             self._is_broken = False
         except OSError as error:
             if not self._is_broken:
