@@ -294,8 +294,6 @@ class _Reader:
 
     def read(self, lines: list[dict[str, Any]], skipped: int) -> SavedRun:
         """Return the run; what it raises where there is no plan to read, `read` expects."""
-        from pydantic import TypeAdapter
-
         from fusion_cli import choices, events, plan
 
         by_type: dict[str, list[dict[str, Any]]] = {}
@@ -314,10 +312,8 @@ class _Reader:
             elif kind in ("outer.discarded", "in_progress"):
                 partial_answer = ""
         [planned, *_] = by_type["planned"]
-        read_plan = TypeAdapter(plan.Plan).validate_python(run_lines.known(planned["plan"], plan.Plan))
-        read_choices = TypeAdapter(choices.Choices).validate_python(
-            run_lines.known(planned["choices"], choices.Choices)
-        )
+        read_plan = run_lines.as_kind(planned["plan"], plan.Plan)
+        read_choices = run_lines.as_kind(planned["choices"], choices.Choices)
         completed = run_lines.events_of(by_type.get("panel.completed", ()), events.PanelCompleted)
         failed = run_lines.events_of(by_type.get("panel.failed", ()), events.PanelFailed)
         responses = {event.label: event for event in completed}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -67,16 +68,32 @@ def known(value: Any, shape: Any) -> dict[str, Any]:
     return {key: inner for key, inner in value.items() if key in shape._fields}
 
 
+def as_kind(value: Any, kind: Any) -> Any:
+    """Return what stands for a named tuple as one.
+
+    Raises:
+        AttributeError: It is no object.
+        ValueError: It does not fit.
+    """
+    return _adapter(kind).validate_python(known(value, kind))
+
+
+@cache
+def _adapter(kind: Any) -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
+
+
 def events_of(lines: Iterable[dict[str, Any]], kind: Any) -> Iterator[Any]:
     """Yield the events of one kind, from their lines; what does not fit is passed over."""
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
-    adapter = TypeAdapter(kind)
     for line in lines:
         fields = known(line, kind)
         fields.pop("type", None)
         with suppress(ValidationError):
-            yield adapter.validate_python(fields)
+            yield _adapter(kind).validate_python(fields)
 
 
 def analysis_in(lines: Iterable[dict[str, Any]]) -> AnalysisCompleted | None:
