@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from fusion_cli.terminal import clean, one_line
 
 _SPECIAL = r"[\\`*_\[\]<>|~$&#!]|^[-+=]|^\d{1,9}(?=[.)](?: |$))"
-_FENCE = r"(?P<indent>[ \t]*)(?P<markers>(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*)(?P<fence>`{3,}|~{3,})(?P<info>[^`]*)"
+_FENCE = r"(?P<indent>[ \t]*)(?P<markers>(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*)(?P<fence>`{3,}(?=[^`]*$)|~{3,})(?P<info>.*)"
 _CODE = r"(?<!`)(`+)(?!`)(.*?)(?<!`)\1(?!`)"
 _LONGEST_LINE_WITH_CODE = 2000  # finding its pairs takes more than linear time
 _DEEPEST_HEADING, _OWN_HEADINGS = 6, 3

@@ -38,12 +38,13 @@ def answered(models: ScriptedModels) -> ScriptedModels:
     return models.script("outer", "o", says("the answer"))
 
 
+AUTO = plan(tool_choice="auto")
 FUSION = calls(ToolCall("1", "fusion", '{"prompt": "in its words"}'), text="Let me ask.")
 STORIES: dict[str, tuple[str, Any, Plan]] = {
     "happy": ("ask", happy, plan()),
     "happy analysis": ("analyze", lambda: judged(panel_of_two()), plan()),
     "alone": ("ask", lambda: answered(ScriptedModels()), plan(tool_choice="none")),
-    "asked for": ("ask", lambda: answered(judged(panel_of_two()).script("outer", "o", FUSION)), plan(tool_choice="auto")),
+    "asked for": ("ask", lambda: answered(judged(panel_of_two()).script("outer", "o", FUSION)), AUTO),
     "degraded": ("ask", lambda: answered(judged(panel(says("now"), BAD))), plan()),
     "cut off": ("analyze", lambda: judged(panel(CITING, CUT)), plan()),
     "judge failed": ("ask", lambda: answered(judged(panel_of_two(), "no", "no")), plan()),
