@@ -25,7 +25,9 @@ def _take_text_as_it_is(parameters: list[Any]) -> list[Any]:
 
 def _pass_text(parameter: Any, validate: Callable[..., Any]) -> Callable[..., Any]:
     def process_value(ctx: typer.Context, value: Any) -> Any:
-        if parameter.required and parameter.value_is_missing(value):
+        if (
+            parameter.required and parameter.value_is_missing(value) and not ctx.resilient_parsing
+        ):  # no Tab waits for it
             return validate(ctx, value)
         if value is None and (parameter.multiple or parameter.nargs == -1):
             value = ()
