@@ -16,6 +16,7 @@ from fusion_cli import settings as settings_module
 from fusion_cli.chat import Endpoint
 from fusion_cli.errors import SIGNALS, DegradedError, InterruptError, UsageError
 from fusion_cli.events import fan_out
+from fusion_cli.keys import obtain_key
 from fusion_cli.naming import Machine
 from fusion_cli.terminal import Terminal, one_line
 
@@ -24,17 +25,19 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator
     from pathlib import Path
 
-    from fusion_cli.chat import ModelClient, ModelName
+    from fusion_cli.chat import ModelClient, ModelName, Price
     from fusion_cli.choices import Choices
     from fusion_cli.events import Emit
     from fusion_cli.plan import Plan
+    from fusion_cli.providers import Provider
     from fusion_cli.results import Run
-    from fusion_cli.settings import Provider, Settings
+    from fusion_cli.settings import Settings
     from fusion_cli.sinks.journal import Journal
 
     Story = Callable[[Plan, ModelClient, Emit], Awaitable["R"]]
 
 R = TypeVar("R", bound="Run")
+T = TypeVar("T")
 
 _OPENROUTER_HEADERS = (("X-Title", "fusion"),)
 
@@ -47,14 +50,12 @@ class Errand(NamedTuple):
         choices: What was chosen explicitly.
         asks: The models that may have to be called.
         parent: The run that this one takes up.
-        is_saved: Whether a journal is kept.
     """
 
     command: str
     choices: Choices
     asks: Collection[ModelName]
     parent: str | None = None
-    is_saved: bool = True
 
 
 class Context:
@@ -63,13 +64,15 @@ class Context:
     Args:
         config_flag: What the global `--config` named.
         is_verbose: Whether the user wants to hear more.
+        save: Whether runs are kept, where that was said.
 
     Raises:
         UsageError: There is no standard output.
     """
 
-    def __init__(self, config_flag: Path | None, *, is_verbose: bool = False) -> None:
+    def __init__(self, config_flag: Path | None, *, is_verbose: bool = False, save: bool | None = None) -> None:
         self._config_flag = config_flag
+        self._save = save
         self._is_verbose = is_verbose
         self.terminal = Terminal()
         if sys.stdout is None:
@@ -138,7 +141,7 @@ class Context:
             plain(Warned(text))
 
         journal = None
-        if errand.is_saved:
+        if self.settings.save is not False if self._save is None else self._save:
             folder = self.settings.runs_dir
             journal = Journal(folder, errand.command, plan, errand.choices, errand.parent, complain)
         emit = fan_out([journal, plain] if journal else [plain])
@@ -159,6 +162,27 @@ class Context:
                 journal.close()
                 if not delivered:
                     self._say_how_to_go_on(journal, errand.command)
+
+    def quote(self, models: Collection[ModelName]) -> dict[ModelName, Price | None]:
+        """Return what each model costs, as far as its server's list of models says; no model is called.
+
+        The embedded ones are neither started nor in it: they are free.
+
+        Raises:
+            ConfigError: The network cannot be used as the environment says.
+        """
+        hosted = sorted(model for model in models if not model.is_local)
+
+        async def ask() -> dict[ModelName, Price | None]:
+            import asyncio
+
+            from fusion_cli.api.client import ChatClient
+
+            async with ChatClient({model: self._endpoint(model) for model in hosted}) as client:
+                prices = await asyncio.gather(*(client.price(model) for model in hosted))
+            return dict(zip(hosted, prices, strict=True))
+
+        return _run_to_the_end(ask()) if hosted else {}
 
     async def _carry_out(self, story: Story[R], plan: Plan, errand: Errand, emit: Emit) -> R:
         import asyncio
@@ -197,16 +221,7 @@ class Context:
         self, plan: Plan, models: Collection[ModelName], emit: Emit, stack: AsyncExitStack
     ) -> dict[ModelName, Endpoint]:
         """Return where each model is served; the embedded ones are started for that."""
-        endpoints = {}
-        for model in models:
-            provider = self.settings.providers[model.provider]
-            endpoints[model] = Endpoint(
-                provider.base_url,
-                provider.api_key,
-                _OPENROUTER_HEADERS if provider.is_openrouter else (),
-                _key_hint(provider),
-                has_catalogue=provider.is_openrouter,
-            )
+        endpoints = {model: self._endpoint(model) for model in models}
         local = [model for model in models if model.is_local]
         if local:
             from fusion_cli.local.engine import Engine
@@ -218,6 +233,17 @@ class Context:
                 slots = max(1, sum(panelist.model == model for panelist in plan.panel))
                 endpoints[model] = await engine.serve(model.slug, slots)
         return endpoints
+
+    def _endpoint(self, model: ModelName) -> Endpoint:
+        """Return where a model's provider is."""
+        provider = self.settings.providers[model.provider]
+        return Endpoint(
+            provider.base_url,
+            obtain_key(provider),
+            _OPENROUTER_HEADERS if provider.is_openrouter else (),
+            _key_hint(provider),
+            has_catalogue=provider.is_openrouter,
+        )
 
     def _say_how_to_go_on(self, journal: Journal, command: str) -> None:
         """Say where what was paid for is, when the run did not deliver it."""
@@ -255,6 +281,9 @@ class Context:
 
 
 def _key_hint(provider: Provider) -> str:
+    """Return where the key of a provider comes from, for whoever has to change it."""
+    if not provider.api_key and (provider.api_key_file or provider.api_key_command):
+        return f"It comes from providers.{provider.name}.api_key_{'file' if provider.api_key_file else 'command'}."
     if provider.is_openrouter:
         return f"Set {provider.api_key_env} (a key is at https://openrouter.ai/keys)."
     if provider.api_key_env:
@@ -262,7 +291,7 @@ def _key_hint(provider: Provider) -> str:
     return f"Name the variable that holds its key: fusion config set providers.{provider.name}.api_key_env VARIABLE"
 
 
-def _run_to_the_end(work: Coroutine[None, None, R]) -> R:
+def _run_to_the_end(work: Coroutine[None, None, T]) -> T:
     """Run `work` in a loop of its own; unlike `asyncio.run`, do not wait for a thread that looks up a name."""
     import asyncio
 

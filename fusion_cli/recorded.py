@@ -10,18 +10,21 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from fusion_cli import __version__
+from fusion_cli.chat import Usage
 from fusion_cli.results import (
     AnalysisRun,
     AskRun,
     FailedModel,
     Response,
+    RunUsage,
     Source,
     Supported,
     ToolResult,
-    UsageTotals,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from fusion_cli.run_files import SavedRun
 
 UNFINISHED = "unfinished"
@@ -121,8 +124,20 @@ def _is_running(saved: SavedRun) -> bool:
     return saved.summary.status == "running"
 
 
+def _calls(saved: SavedRun) -> Iterator[tuple[str, Usage]]:
+    """Yield who may have been called, and what that took: only of responses it is known."""
+    if saved.prompt is not None:
+        for seat in saved.plan.panel:
+            said = saved.responses.get(seat.label)
+            if said is None or said.from_run is None:
+                yield "panel", said.usage if said else Usage()
+        yield "judge", Usage()
+    if saved.summary.command == "ask":
+        yield "outer", Usage()
+
+
 def _common(saved: SavedRun) -> dict[str, Any]:
-    """Return what is known beside the result; calls are not, so usage is not either."""
+    """Return what is known beside the result; calls are not."""
     found = saved.analysis
     seats = (saved.responses.get(seat.label) for seat in saved.plan.panel)
     pages = {page.url: page for said in seats if said for page in said.citations}
@@ -134,7 +149,7 @@ def _common(saved: SavedRun) -> dict[str, Any]:
         "supported": Supported.over(found.quotes) if found and found.quotes is not None else None,
         "quotes": list(found.quotes) if found and found.quotes is not None else None,
         "second_look": found.second_look if found else None,
-        "usage": UsageTotals(prompt_tokens=None, completion_tokens=None, total_tokens=None, cost=None),
+        "usage": RunUsage.over_calls(_calls(saved)),
         "calls": [],
         "warnings": [*saved.warnings, f"{_why(saved)}: what it took is not known"],
         "seed": saved.plan.seed,

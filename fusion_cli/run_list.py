@@ -45,7 +45,8 @@ def as_table(summaries: Sequence[RunSummary], width: int) -> list[str]:
         lines = []
         for run, at, status, cost, _, question in rows:
             lines.append(cut("  ".join(part for part in (run, status, cost.strip("-")) if part), width))
-            lines.append(cut(f"  {at}  {question}".rstrip(), width))
+            about = "  ".join(part for part in (at, question) if part)
+            lines += [cut(f"  {about}", width)] if about else []
         return lines
     rows.insert(0, ("RUN", "TIME", "STATUS", "COST", "PANEL", "QUESTION"))
     if width < _WIDE:

@@ -28,9 +28,18 @@ def analyze(
     seed: options.Seed = None,
     quotes: options.Quotes = None,
     second_look: options.SecondLook = None,
+    timeout: options.Timeout = None,
+    idle_timeout: options.IdleTimeout = None,
+    deadline: options.Deadline = None,
+    quorum: options.Quorum = None,
+    grace: options.Grace = None,
+    max_cost: options.MaxCost = None,
+    allow_unknown_cost: options.AllowUnknownCost = None,
     strict: options.Strict = None,
+    save: options.Save = None,
     verbose: options.Verbose = False,
     raw: options.Raw = False,
+    dry_run: options.DryRun = False,
     json: options.AsJson = False,
     json_schema: options.AnalysisSchema = False,
 ) -> None:
@@ -46,10 +55,11 @@ def analyze(
     from fusion_cli.context import Context, Errand
     from fusion_cli.flags import choices_from
     from fusion_cli.inputs import read_prompt
+    from fusion_cli.launch import Wishes, launch
     from fusion_cli.outcome import analysis_run_without_calls
     from fusion_cli.planning import make_plan
 
-    context = Context(ctx.obj, is_verbose=verbose)
+    context = Context(ctx.obj, is_verbose=verbose, save=save)
     terminal = context.terminal
     terminal.is_raw = raw
     with delivery.told_as_json(analysis_run_without_calls, terminal, wanted=json):
@@ -65,7 +75,6 @@ def analyze(
             asked = read_prompt(prompt, file or [], terminal)
             plan = make_plan(choices, context.settings, asked, context.machine, outer_is_judge=True, web=bool(web))
             earlier, errand = None, Errand("analyze", choices, plan.models)
-        delivery.announce(plan, terminal, errand.asks, answers=False, earlier=earlier)
         strict = context.settings.strict if strict is None else strict
         deliver = partial(delivery.deliver_analysis, terminal=terminal, as_json=json, strict=strict)
-        context.carry_out(partial(pipeline.analyze, earlier=earlier), plan, deliver, errand)
+        launch(context, pipeline.analyze, plan, errand, deliver, Wishes(dry_run, json, answers=False), earlier)

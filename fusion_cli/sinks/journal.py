@@ -86,6 +86,7 @@ class Journal:
             )
         )
         self._texts: dict[tuple[type[Any], str], list[str]] = {}
+        self._with_gaps: set[tuple[type[Any], str]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._is_broken = False
         self._holds_text = False
@@ -142,7 +143,9 @@ class Journal:
         return time.monotonic() - self._started
 
     def _gather(self, kind: type[Any], label: str, text: str) -> None:
-        if text and not self._is_broken:  # what cannot be written now is not hoarded: the end brings it whole
+        if self._is_broken:  # what cannot be written now is not hoarded: the end brings it whole
+            self._with_gaps.add((kind, label))
+        elif text and (kind, label) not in self._with_gaps:  # half a text is worth keeping, one with a hole is not
             self._texts.setdefault((kind, label), []).append(text)
 
     def _put_texts(self) -> None:

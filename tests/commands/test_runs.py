@@ -264,7 +264,7 @@ class TestRemoval:
 
     def test_an_age_has_to_be_said(self, kept: Recorded) -> None:
         """Without one, nothing is removed."""
-        assert fusion("prune").exit_code == 2
+        assert "--older-than" in refused("prune")
         assert "expected a time like" in refused("prune", "--older-than", "soon")
         assert kept.path.exists()
 

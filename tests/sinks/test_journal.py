@@ -249,6 +249,21 @@ def test_text_is_not_hoarded_while_the_disk_is_full(tmp_path: Path) -> None:
     assert types(kept.path)[2:] == ["panel.failed", "panel.completed"]
 
 
+def test_half_a_text_has_no_hole(tmp_path: Path) -> None:
+    """Of a text some of which the disk did not take, what is kept is its beginning, and nothing behind the gap."""
+    kept = journal(tmp_path, disk=Failing(2))
+    kept(events.PanelDelta("a", "one ", ""))
+    kept(failed())
+    kept(failed())  # the disk is full
+    kept(events.PanelDelta("a", "two ", ""))
+    kept(failed())  # and better again
+    kept(events.PanelDelta("a", "three", ""))
+    kept(events.PanelDelta("b", "another", ""))
+    kept.close()
+    deltas = [(line["label"], line["text"]) for line in lines(kept.path) if line["type"].endswith("panel.delta")]
+    assert deltas == [("a", "one "), ("b", "another")]
+
+
 @pytest.mark.parametrize(
     ("event", "has_kept"),
     [
