@@ -74,7 +74,9 @@ def as_json(value: dict[str, Any]) -> str:
     return json.dumps(value, indent=2, allow_nan=False) + "\n"
 
 
-def facts_of(run: AskRun | AnalysisRun, command: str, at: str, duration_s: float | None) -> list[str]:
+def facts_of(
+    run: AskRun | AnalysisRun, command: str, at: str, duration_s: float | None, what_it_took: str
+) -> list[str]:
     """Return what stands at the end of a run: which one it is, when it was, and what it took.
 
     Args:
@@ -82,10 +84,10 @@ def facts_of(run: AskRun | AnalysisRun, command: str, at: str, duration_s: float
         command: ask, analyze or judge.
         at: When it began, in ISO 8601.
         duration_s: How long it took, where that is known.
+        what_it_took: Tokens and dollars.
     """
     took = [] if duration_s is None else [f"{duration_s:.1f} s"]
-    took += [] if run.usage.total_tokens is None else [f"{run.usage.total_tokens:,} tokens"]
-    took.append("cost unknown" if run.usage.cost is None else f"${run.usage.cost:.4f}")
+    took.append(what_it_took or "cost unknown")
     lines = [f"{command} {run.run or ''}".rstrip(), local_time(at), ", ".join(took)]
     return [line for line in (*lines, f"takes up {run.parent}" if run.parent else "") if line]
 

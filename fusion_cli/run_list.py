@@ -8,6 +8,7 @@ from __future__ import annotations
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
+from fusion_cli.costs import shown_dollars
 from fusion_cli.formats import local_time
 from fusion_cli.terminal import one_line
 
@@ -96,7 +97,7 @@ def _width(character: str) -> int:
 
 
 def _cells(each: RunSummary) -> tuple[str, ...]:
-    cost = "-" if each.cost is None else f"${each.cost:.4f}"
+    cost = "-" if each.cost is None else shown_dollars(each.cost)
     slugs = [one_line(label, 60).rpartition("/")[2] for label in each.panel]
     return (
         each.run,

@@ -6,15 +6,25 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fusion_cli import pipeline
+from fusion_cli.chat import Usage
 from fusion_cli.choices import Choices
-from fusion_cli.events import Emit, RunCompleted
+from fusion_cli.earlier import Earlier
+from fusion_cli.events import Emit, PanelCompleted, RunCompleted
 from fusion_cli.plan import Plan
 from fusion_cli.results import AnalysisRun, AskRun
 from fusion_cli.sinks.journal import Journal
 from tests.story.scripted import JUDGE_REPLY, ScriptedModels, panel_of_two, plan, says
 
 Story = Callable[[Plan, ScriptedModels, Emit], Awaitable[AskRun | AnalysisRun]]
-STORIES: dict[str, Story] = {"ask": pipeline.ask, "analyze": pipeline.analyze}
+
+
+def _judge(what: Plan, models: ScriptedModels, emit: Emit) -> Awaitable[AnalysisRun]:
+    """Judge what an earlier run's panel of three said, of whom one has no seat."""
+    said = {seat.label: PanelCompleted(seat.label, seat.label, "now", 1.0, Usage(), False) for seat in what.panel}
+    return pipeline.judge_responses(what, models, emit, Earlier("earlier", responses=said), 1)
+
+
+STORIES: dict[str, Story] = {"ask": pipeline.ask, "analyze": pipeline.analyze, "judge": _judge}
 
 
 class Recorded(NamedTuple):
@@ -45,7 +55,7 @@ def record(
         folder: Where the journal goes.
         models: Whom to ask; a run that one of them hangs in is cancelled then.
         what: The plan.
-        command: ask or analyze.
+        command: ask, analyze or judge.
         choices: What was chosen explicitly.
         parent: What it takes up.
         is_killed: Whether the process ends before it can say that the run did.

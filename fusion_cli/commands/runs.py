@@ -187,6 +187,7 @@ def prune_command(
 def _rendered(path: Path, form: str, *, with_responses: bool | None = None) -> str:
     """Return a run in one of the formats, ready to be written."""
     from fusion_cli import formats, recorded, run_files
+    from fusion_cli.delivery import what_it_took
 
     saved = run_files.read(path)
     if form == formats.JSON_LINES:
@@ -199,7 +200,7 @@ def _rendered(path: Path, form: str, *, with_responses: bool | None = None) -> s
         form,
         result,
         _question(saved),
-        formats.facts_of(result, summary.command, summary.at, summary.duration_s),
+        formats.facts_of(result, summary.command, summary.at, summary.duration_s, what_it_took(result.usage)),
         unfinished=saved.partial_answer,
         with_responses=with_responses,
     )

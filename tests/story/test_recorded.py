@@ -52,6 +52,7 @@ STORIES: dict[str, tuple[str, Any, Plan]] = {
     "all failed": ("analyze", lambda: panel(BAD, RateLimitError("HTTP 429: later", status_code=429)), plan()),
     "no answer": ("ask", lambda: judged(panel_of_two()).script("outer", "o", BAD), plan()),
     "quotes": ("analyze", lambda: judged(panel_of_two(), QUOTING), plan()._replace(quotes=True)),
+    "another judge": ("judge", lambda: judged(ScriptedModels()), plan()._replace(tool_choice="none")),
     "two looks": ("analyze", lambda: judged(panel_of_two(), *[JUDGE_REPLY] * 2), plan()._replace(second_look=True)),
     "cancelled in the panel": ("ask", lambda: panel(says("now")).hang("panel", "b"), plan()),
     "cancelled in judging": ("ask", lambda: panel_of_two().hang("judge", "j"), plan()),
