@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 # Journals, and the objects that version 0.3 left of runs that it did not deliver.
-_FILE = r"(?P<began>[0-9]{8}T[0-9]{6})-[0-9a-f]{6}\.jsonl?"
+_FILE = r"(?P<began>[0-9]{8}T[0-9]{6})(?:[0-9]{3})?-[0-9a-f]{6}\.jsonl?"
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
 

@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
     from fusion_cli.run_files import RunSummary
 
-_NARROW, _WIDE = 72, 100  # columns: below, a run has two lines; from here on, its panel is in the table
+_NARROW, _WIDE = 90, 125  # columns: below, a run has two lines; from here on, its panel is in the table
 _PANEL_ROOM = 28
 _LEAST_ROOM = 8
 
 
 def as_rows(summaries: Sequence[RunSummary]) -> list[str]:
-    """Return a line for each run, its values between tabs: id, time, status, cost, panel, question."""
+    """Return a line for each run, its values between tabs: time, id, status, cost, panel, question."""
     return [
         "\t".join(
             (
-                each.run,
                 one_line(each.at, 40),
+                each.run,
                 each.status,
                 "" if each.cost is None else f"{each.cost:.6f}",
                 ",".join(one_line(label, 80) for label in each.panel),
@@ -44,12 +44,12 @@ def as_table(summaries: Sequence[RunSummary], width: int) -> list[str]:
     rows = [_cells(each) for each in summaries]
     if width < _NARROW:
         lines = []
-        for run, at, status, cost, _, question in rows:
+        for at, run, status, cost, _, question in rows:
             lines.append(cut("  ".join(part for part in (run, status, cost.strip("-")) if part), width))
             about = "  ".join(part for part in (at, question) if part)
             lines += [cut(f"  {about}", width)] if about else []
         return lines
-    rows.insert(0, ("RUN", "TIME", "STATUS", "COST", "PANEL", "QUESTION"))
+    rows.insert(0, ("TIME", "RUN", "STATUS", "COST", "PANEL", "QUESTION"))
     if width < _WIDE:
         rows = [(*row[:4], row[5]) for row in rows]
     columns = [
@@ -100,8 +100,8 @@ def _cells(each: RunSummary) -> tuple[str, ...]:
     cost = "-" if each.cost is None else shown_dollars(each.cost)
     slugs = [one_line(label, 60).rpartition("/")[2] for label in each.panel]
     return (
-        each.run,
         local_time(each.at, "%b %d %H:%M"),
+        each.run,
         each.status,
         cost,
         ", ".join(slugs),

@@ -16,7 +16,7 @@ from fusion_cli.sinks.journal import Journal
 from tests.recording import happy, record
 from tests.story.scripted import JUDGE_REPLY, ScriptedModels, plan, says
 
-IDS = ("20261127T235959-00000a", "20261128T000000-00000b", "20261128T000000-0000bb")
+IDS = ("20261127T235959999-00000a", "20261128T000000000-00000b", "20261128T000000000-0000bb")
 RICH_PLAN = Plan(
     Prompt("q\u2028 🥊 \ud83d", "m", "b"),
     (
@@ -205,14 +205,14 @@ class TestFind:
 
     @pytest.mark.parametrize(
         ("name", "found"),
-        [(IDS[0], 0), (IDS[0][:8], 0), (f"{IDS[0][:15]}-0", 0), (IDS[2], 2), (IDS[2][:-1], 2), ("last", 2)],
+        [(IDS[0], 0), (IDS[0][:8], 0), (f"{IDS[0][:18]}-0", 0), (IDS[2], 2), (IDS[2][:-1], 2), ("last", 2)],
     )
     def test_one_is_found(self, tmp_path: Path, name: str, found: int) -> None:
         """A whole id, a beginning that is one run's alone, and the newest."""
         named(tmp_path, IDS[0], IDS[2])
         assert run_files.find(tmp_path, name).stem == IDS[found]
 
-    def test_two_runs_of_one_second_are_told_apart_by_their_ends(self, tmp_path: Path) -> None:
+    def test_two_runs_of_one_millisecond_are_told_apart_by_their_ends(self, tmp_path: Path) -> None:
         """As many characters as it takes are enough."""
         named(tmp_path, *IDS)
         assert run_files.find(tmp_path, IDS[1][:-1]).stem == IDS[1]

@@ -45,9 +45,13 @@ def test_no_age_is_an_error(said: str) -> None:
 
 def test_old_is_what_began_before(tmp_path: Path) -> None:
     """Journals and files of older versions go by the time in their names; other files are not looked at."""
-    old = filled(tmp_path, "20261001T000000-aaaaaa.jsonl", "20261127T115959-aaaaaa.json")
+    old = filled(tmp_path, "20261001T000000000-aaaaaa.jsonl", "20261127T115959-aaaaaa.json")
     filled(
-        tmp_path, "20261127T120001-aaaaaa.jsonl", "notes.txt", "20200101T000000.jsonl", "x20200101T000000-aaaaaa.json"
+        tmp_path,
+        "20261127T120001000-aaaaaa.jsonl",
+        "notes.txt",
+        "20200101T000000.jsonl",
+        "x20200101T000000-aaaaaa.json",
     )
     assert run_folder.old_files(tmp_path, timedelta(days=1), NOW) == [run_folder.OldFile(path, 10) for path in old]
     assert run_folder.old_files(tmp_path / "none", timedelta(0), NOW) == []

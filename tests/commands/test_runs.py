@@ -88,11 +88,11 @@ class TestList:
 
     def test_the_newest_come_first(self, folder: Path, kept: Recorded) -> None:
         """Each on a line, with its status, cost and question; `-n` says how many."""
-        (folder / "20200101T000000-aaaaaa.jsonl").write_text("junk\n")
+        (folder / "20200101T000000000-aaaaaa.jsonl").write_text("junk\n")
         newest, oldest = (line.split("\t") for line in done("list").splitlines())
-        assert newest[0] == kept.run.run
+        assert newest[1] == kept.run.run
         assert newest[2:] == ["ok", "2.000000", "a,b", "the question"]
-        assert oldest[:3] == ["20200101T000000-aaaaaa", "", "damaged"]
+        assert oldest[:3] == ["", "20200101T000000000-aaaaaa", "damaged"]
         assert len(done("list", "-n", "1").splitlines()) == 1
 
     def test_json_has_an_object_for_each(self, kept: Recorded) -> None:
@@ -255,7 +255,7 @@ class TestRemoval:
 
     def test_old_runs_are_pruned(self, folder: Path, kept: Recorded) -> None:
         """Those that began before, of older versions too; first only said, with --dry-run."""
-        for name in ("20200101T000000-aaaaaa.jsonl", "20200101T000000-bbbbbb.json", "mine.jsonl"):
+        for name in ("20200101T000000000-aaaaaa.jsonl", "20200101T000000-bbbbbb.json", "mine.jsonl"):
             (folder / name).write_text("x" * 600)
         assert done("prune", "--older-than", "30d", "--dry-run") == "2 runs would be removed, 1,200 bytes\n"
         assert len(list(folder.iterdir())) == 4
