@@ -33,6 +33,18 @@ _FINISHED = (
 )
 
 
+class Disk:
+    """What a journal needs of the operating system, beside opening."""
+
+    def write(self, file: int, data: bytes) -> int:
+        """Write as much as is taken, and return how much that is."""
+        return os.write(file, data)
+
+    def sync(self, file: int) -> None:
+        """Wait until what was written survives a power cut."""
+        os.fsync(file)
+
+
 class Journal:
     """One run's file.
 
@@ -43,6 +55,7 @@ class Journal:
         choices: What was chosen explicitly.
         parent: The run that it takes up.
         complain: Told in one line that the run cannot be kept; called once.
+        disk: What writes.
 
     Attributes:
         run: The run's id; it begins with the time, in UTC and milliseconds, so that ids sort as runs began.
@@ -58,7 +71,9 @@ class Journal:
         choices: Choices,
         parent: str | None,
         complain: Callable[[str], None],
+        disk: Disk | None = None,
     ) -> None:
+        self._disk = disk or Disk()
         now = datetime.now(UTC)
         self.run = f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03}-{os.urandom(3).hex()}"
         self.path = folder / f"{self.run}.jsonl"
@@ -72,6 +87,7 @@ class Journal:
             )
         )
         self._texts: dict[tuple[type[Any], str], list[str]] = {}
+        self._with_gaps: set[tuple[type[Any], str]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self.has_failed = False
         self._holds_text = False
@@ -128,7 +144,9 @@ class Journal:
         return time.monotonic() - self._started
 
     def _gather(self, kind: type[Any], label: str, text: str) -> None:
-        if text and not self.has_failed:  # what cannot be written now is not hoarded: the end brings it whole
+        if self.has_failed:  # what cannot be written now is not hoarded: the end brings it whole
+            self._with_gaps.add((kind, label))
+        elif text and (kind, label) not in self._with_gaps:  # half a text is worth keeping, one with a hole is not
             self._texts.setdefault((kind, label), []).append(text)
 
     def _put_texts(self) -> None:
@@ -149,9 +167,9 @@ class Journal:
             if self._file is None:
                 self._file = self._open()
             while self._waiting:
-                self._waiting = self._waiting[os.write(self._file, self._waiting) :]
+                self._waiting = self._waiting[self._disk.write(self._file, self._waiting) :]
             if is_finished:
-                os.fsync(self._file)
+                self._disk.sync(self._file)
             self.has_failed = False
         except OSError as error:
             if not self.has_failed:
