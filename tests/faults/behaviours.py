@@ -18,7 +18,10 @@ Behaviour = Callable[[Request, int], Reply]
 PREFIX = "fault/"
 UNKNOWN = "openai/gpt-55"  # which is not on the server's list, but near
 SAID = "This much had been said before it broke. "
-HOSTILE = "safe\x1b[31m\x1b]0;owned\x07\x1b]8;;http://evil/\x1b\\link\x1b]8;;\x1b\\\x1bP+q6e\x1b\\\x9b2J\x9d0;x\x9c\u202e\u2066\x00\x08 text"
+HOSTILE = (
+    "safe\x1b[31m\x1b]0;owned\x07\x1b]8;;http://evil/\x1b\\link\x1b]8;;\x1b\\\x1bP+q6e\x1b\\"
+    "\x9b2J\x9d0;x\x9c\u202e\u2066\x00\x08 text"
+)
 MARKUP = "[red]not red[/red] [link=http://evil/]here[/link] [/] [/nothing] ```unclosed\n" + "> " * 200 + "deep\n"
 SEPARATORS = "one\u2028two\u2029three\u0085four\x0bfive\x0csix"
 UNICODE = "Grüße, 世界, 👩‍👩‍👧 and é: " + "ß€𝄞" * 20 + " \r\n done"

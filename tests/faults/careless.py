@@ -31,6 +31,7 @@ JUDGES = {
     "judge-twins": Reply(WRITTEN[:-1] + f', "consensus": {json.dumps(FOUND["consensus"])}}}'),
     "judge-deep": Reply(WRITTEN[:-1] + f', "notes": {_deep}}}', chunk_chars=65536),
     "judge-many": Reply(json.dumps({**FOUND, "consensus": [f"Point {n}." for n in range(20_000)]}), chunk_chars=65536),
+    "judge-parrot": Reply(_PLANTED_JSON),
     "judge-hostile": Reply(json.dumps({**FOUND, "consensus": ["\x1b[2J\x1b]0;owned\x07\u202eboth agree"]})),
 }
 _ASKS = Call("fusion", '{"prompt": "q"}')

@@ -1,4 +1,4 @@
-"""The misbehaving server, in a process of its own: `python -m tests.faults.server` prints its URL and serves until stdin ends.
+"""The misbehaving server, in a process of its own: `python -m tests.faults.server` serves until standard input ends.
 
 The slug that is asked for says how it misbehaves: `fault/NAME` for a name of `behaviours`; all others are well-behaved.
 What it was asked stands at `LOG`, and `RESET` forgets that, and how often each model was asked.

@@ -102,7 +102,7 @@ def test_fault_05_missing_key_is_one_message(faults: Faults) -> None:
 
 
 def test_fault_06_no_credits_stops_before_the_judge(faults: Faults) -> None:
-    """Without credits neither judge nor outer model is asked; what was said so far is kept, and what it cost is told."""
+    """Without credits neither judge nor outer model is asked; what was said is kept, and what it cost is told."""
     ran = faults.ask("good/one", "fault/http-402")
     assert ran.status == 5
     assert {row["role"] for row in ran.asked()} == {"panel"}
