@@ -10,27 +10,27 @@ import sys
 from contextlib import AsyncExitStack, contextmanager, suppress
 from functools import cached_property
 from importlib import import_module
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from fusion_cli import settings as settings_module
 from fusion_cli.chat import Endpoint
 from fusion_cli.errors import SIGNALS, DegradedError, InterruptError, UsageError
 from fusion_cli.events import fan_out
 from fusion_cli.naming import Machine
-from fusion_cli.terminal import Terminal
+from fusion_cli.terminal import Terminal, one_line
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator
     from pathlib import Path
 
     from fusion_cli.chat import ModelClient, ModelName
+    from fusion_cli.choices import Choices
     from fusion_cli.events import Emit
     from fusion_cli.plan import Plan
     from fusion_cli.results import Run
     from fusion_cli.settings import Provider, Settings
-    from fusion_cli.sinks.keeper import Keeper
+    from fusion_cli.sinks.journal import Journal
 
     Story = Callable[[Plan, ModelClient, Emit], Awaitable["R"]]
 
@@ -39,18 +39,38 @@ R = TypeVar("R", bound="Run")
 _OPENROUTER_HEADERS = (("X-Title", "fusion"),)
 
 
+class Errand(NamedTuple):
+    """Who sends for a run, beside what it is going to do.
+
+    Attributes:
+        command: ask, analyze or judge.
+        choices: What was chosen explicitly.
+        asks: The models that may have to be called.
+        parent: The run that this one takes up.
+        is_saved: Whether a journal is kept.
+    """
+
+    command: str
+    choices: Choices
+    asks: Collection[ModelName]
+    parent: str | None = None
+    is_saved: bool = True
+
+
 class Context:
     """What the commands share in one process.
 
     Args:
         config_flag: What the global `--config` named.
+        is_verbose: Whether the user wants to hear more.
 
     Raises:
         UsageError: There is no standard output.
     """
 
-    def __init__(self, config_flag: Path | None) -> None:
+    def __init__(self, config_flag: Path | None, *, is_verbose: bool = False) -> None:
         self._config_flag = config_flag
+        self._is_verbose = is_verbose
         self.terminal = Terminal()
         if sys.stdout is None:
             raise UsageError("standard output is closed: there is nowhere to put the answer")
@@ -90,30 +110,44 @@ class Context:
         story: Story[R],
         plan: Plan,
         deliver: Callable[[R, bool], None],
+        errand: Errand,
         *,
         show_answer: bool = False,
-        known: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
-        """Run a story over the network and have its run delivered; what the panel said is kept until that is done.
+        """Run a story over the network and have its run delivered; what was paid for is on disk as it comes.
 
         Args:
             story: `pipeline.ask` and its kind.
             plan: What to do.
             deliver: Writes the run to its user, and raises if it is no success; told whether the answer was shown.
+            errand: What the journal says of the run, and whom it asks.
             show_answer: Whether the answer goes to standard output as it comes.
-            known: What an earlier run's panel said, where it is not asked again; kept along with what is new.
 
         Raises:
             FusionError: The run could not be started, did not succeed, or was ended by a signal.
         """
-        from fusion_cli.sinks.keeper import Keeper
+        from fusion_cli.events import RunCompleted, Warned
+        from fusion_cli.sinks.journal import Journal
         from fusion_cli.sinks.plain import PlainSink
 
-        plain = PlainSink(self.terminal, show_answer=show_answer)
-        keeper = Keeper(self.settings.runs_dir, known)
+        plain = PlainSink(self.terminal, show_answer=show_answer, is_verbose=self._is_verbose)
+        problems: list[str] = []
+
+        def complain(text: str) -> None:
+            problems.append(text)
+            plain(Warned(text))
+
+        journal = None
+        if errand.is_saved:
+            folder = self.settings.runs_dir
+            journal = Journal(folder, errand.command, plan, errand.choices, errand.parent, complain)
+        emit = fan_out([journal, plain] if journal else [plain])
         delivered = False
         try:
-            run = _run_to_the_end(self._carry_out(story, plan, fan_out([keeper, plain])))
+            run = _run_to_the_end(self._carry_out(story, plan, errand, emit))
+            kept_as = journal.run if journal and not problems else None
+            run = run.model_copy(update={"run": kept_as, "warnings": [*run.warnings, *problems]})
+            emit(RunCompleted(run))
             deliver(run, plain.answer_shown)
             delivered = True
         except DegradedError:  # everything was written, it was just not good enough
@@ -121,10 +155,12 @@ class Context:
             raise
         finally:
             plain.close()
-            if not delivered:
-                self._save(keeper)
+            if journal:
+                journal.close()
+                if not delivered:
+                    self._say_how_to_go_on(journal, errand.command)
 
-    async def _carry_out(self, story: Story[R], plan: Plan, emit: Emit) -> R:
+    async def _carry_out(self, story: Story[R], plan: Plan, errand: Errand, emit: Emit) -> R:
         import asyncio
 
         finished: list[R] = []
@@ -133,7 +169,7 @@ class Context:
             from fusion_cli.api.client import ChatClient
 
             async with AsyncExitStack() as stack:
-                endpoints = await self._endpoints(plan, emit, stack)
+                endpoints = await self._endpoints(plan, errand.asks, emit, stack)
                 client = await stack.enter_async_context(ChatClient(endpoints, on_first_request=_warm_up))
                 finished.append(await story(plan, await self._equipped(plan, client, stack), emit))
 
@@ -157,10 +193,12 @@ class Context:
 
         return ResearchingModels(models, await stack.enter_async_context(Access(self.settings.web)))
 
-    async def _endpoints(self, plan: Plan, emit: Emit, stack: AsyncExitStack) -> dict[ModelName, Endpoint]:
+    async def _endpoints(
+        self, plan: Plan, models: Collection[ModelName], emit: Emit, stack: AsyncExitStack
+    ) -> dict[ModelName, Endpoint]:
         """Return where each model is served; the embedded ones are started for that."""
         endpoints = {}
-        for model in plan.models:
+        for model in models:
             provider = self.settings.providers[model.provider]
             endpoints[model] = Endpoint(
                 provider.base_url,
@@ -169,7 +207,7 @@ class Context:
                 _key_hint(provider),
                 has_catalogue=provider.is_openrouter,
             )
-        local = [model for model in plan.models if model.is_local]
+        local = [model for model in models if model.is_local]
         if local:
             from fusion_cli.local.engine import Engine
 
@@ -181,17 +219,13 @@ class Context:
                 endpoints[model] = await engine.serve(model.slug, slots)
         return endpoints
 
-    def _save(self, keeper: Keeper) -> None:
-        """Keep what the panel said when the run did not deliver it; say where."""
-        import shlex
-
-        try:
-            path = keeper.save()
-        except OSError as error:
-            self.terminal.note(f"warning: the panel's responses could not be kept: {error.strerror}")
+    def _say_how_to_go_on(self, journal: Journal, command: str) -> None:
+        """Say where what was paid for is, when the run did not deliver it."""
+        if not journal.has_kept:
             return
-        if path:
-            self.terminal.note(f"The panel's responses are kept: fusion judge {shlex.quote(str(path))}")
+        self.terminal.note(f"Kept in {one_line(str(journal.path), 1000)}")
+        again = f"{command} --resume" if command in ("ask", "analyze") else "runs show"
+        self.terminal.note(f"To go on: fusion {again} {journal.run}")
 
     @contextmanager
     def _cancelling(self, task: asyncio.Task[None]) -> Iterator[list[int]]:

@@ -9,21 +9,42 @@ from fusion_cli.errors import DegradedError, FusionError, ModelError, UsageError
 from fusion_cli.terminal import clean, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from fusion_cli.chat import ModelName, ServerTool
+    from fusion_cli.earlier import Earlier
     from fusion_cli.plan import Panelist, Plan
     from fusion_cli.results import AnalysisRun, Run
     from fusion_cli.terminal import Terminal
 
 
-def announce(plan: Plan, terminal: Terminal, *, answers: bool) -> None:
-    """Say who may be asked, and what to think of the embedded models; `answers` when there is an outer model."""
-    if any(model.is_local for model in plan.models):
+def announce(
+    plan: Plan,
+    terminal: Terminal,
+    asks: Collection[ModelName],
+    *,
+    answers: bool,
+    earlier: Earlier | None = None,
+) -> None:
+    """Say who may be asked, and what to think of the embedded models.
+
+    Args:
+        plan: What is going to be done.
+        terminal: Where to.
+        asks: The models that may be asked: fewer than the plan's where something is taken up.
+        answers: Whether there is an outer model.
+        earlier: What is taken up.
+    """
+    if any(model.is_local for model in asks):
         terminal.note(
             "The embedded models are small, cannot look anything up, and are for trying the tool out; for real answers "
             "set OPENROUTER_API_KEY (a key is at https://openrouter.ai/keys) or add a provider (see the README)."
         )
+    if earlier:
+        stands = [_count(len(earlier.responses), "response"), *(["its analysis"] if earlier.analysis else [])]
+        asked = ", ".join(sorted(map(_shown, asks))) or "nobody"
+        terminal.note(f"run     takes up {one_line(earlier.run, 80)}: {', '.join(stands)}; asks {asked}")
+        return
     parts = [f"answer {_shown(plan.outer)}"] if answers else []
     if not answers or plan.tool_choice != "none":
         parts.insert(0, f"judge {_shown(plan.judge)}")
@@ -46,6 +67,10 @@ def _web_tools(plan: Plan, models: Sequence[ModelName]) -> str:
         if plan.tools_for(model)
     ]
     return "; ".join(dict.fromkeys(parts)) or ("off" if models else "")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _names(tools: Sequence[ServerTool]) -> str:

@@ -18,6 +18,7 @@ Knows nothing of terminals or HTTP: `cli.main` prints these, nobody else turns a
         ├── ModelRejectedError     1   400, 403 (moderation), 404, 413, 422: asking again would not help
         ├── ServerFailedError      1   500 and its kind, or an answer that is not one
         ├── ModelUnreachableError  6   no connection, or silence for too long
+        │   └── OutOfTimeError     6   the time that the run leaves to it is over
         └── EmptyCompletionError   1   a stream that ended without any text
 """
 
@@ -172,8 +173,14 @@ class ModelUnreachableError(ModelError):
     retryable = True
 
 
+class OutOfTimeError(ModelUnreachableError):
+    """The run had no more time for the call: its deadline, or the panel that closed without it."""
+
+    retryable = False
+
+
 class EmptyCompletionError(ModelError):
-    """The model finished without writing any text."""
+    """The model finished without writing any text, or any that counts."""
 
 
 def internal_error(bug: Exception) -> FusionError:

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from fusion_cli.chat import Citation, Usage  # noqa: TC001  # the fields are read from journals by their types
+
 if TYPE_CHECKING:  # pydantic takes 100 ms to import, and no event needs it before the panel has answered
-    from fusion_cli.chat import Citation, Usage
-    from fusion_cli.results import Analysis, SecondLook, Supported
+    from fusion_cli.results import Analysis, Quote, Run, SecondLook, Supported
 
 
 class Warned(NamedTuple):
@@ -59,10 +60,23 @@ class OuterDiscarded(NamedTuple):
     type: Literal["outer.discarded"] = "outer.discarded"
 
 
+class CallRetried(NamedTuple):
+    """A call's attempt has failed and is made again in `wait_s` seconds; `attempt` is the number of the next one."""
+
+    role: Literal["outer", "panel", "judge"]
+    label: str
+    attempt: int
+    wait_s: float
+    error: str
+    status_code: int | None
+    type: Literal["call.retried"] = "call.retried"
+
+
 class FusionInProgress(NamedTuple):
-    """The panel is convened, with this prompt."""
+    """The panel is convened, with this prompt; `told` is what the outer model (or the user) asked in it."""
 
     prompt: str
+    told: str
     type: Literal["in_progress"] = "in_progress"
 
 
@@ -99,7 +113,7 @@ class PanelToolCall(NamedTuple):
 
 
 class PanelCompleted(NamedTuple):
-    """A panelist has answered."""
+    """A panelist has answered; `from_run` is the earlier run that this is taken from, where it was not asked now."""
 
     label: str
     model: str
@@ -108,6 +122,7 @@ class PanelCompleted(NamedTuple):
     usage: Usage
     truncated: bool
     citations: tuple[Citation, ...] = ()
+    from_run: str | None = None
     type: Literal["panel.completed"] = "panel.completed"
 
 
@@ -120,6 +135,7 @@ class PanelFailed(NamedTuple):
     status_code: int | None
     partial: str
     duration_s: float
+    from_run: str | None = None
     type: Literal["panel.failed"] = "panel.failed"
 
 
@@ -149,6 +165,8 @@ class AnalysisCompleted(NamedTuple):
     duration_s: float
     supported: Supported | None = None
     second_look: SecondLook | None = None
+    quotes: Sequence[Quote] | None = None
+    from_run: str | None = None
     type: Literal["analysis.completed"] = "analysis.completed"
 
 
@@ -174,6 +192,13 @@ class AnswerCompleted(NamedTuple):
     type: Literal["answer.completed"] = "answer.completed"
 
 
+class RunCompleted(NamedTuple):
+    """The story is over, and this is its result, be it a good one or not."""
+
+    run: Run
+    type: Literal["completed"] = "completed"
+
+
 Event = (
     Warned
     | WeightsProgress
@@ -181,6 +206,7 @@ Event = (
     | OuterDelta
     | OuterDecided
     | OuterDiscarded
+    | CallRetried
     | FusionInProgress
     | PanelAdded
     | PanelDelta
@@ -193,6 +219,7 @@ Event = (
     | AnalysisFailed
     | AnswerDelta
     | AnswerCompleted
+    | RunCompleted
 )
 Emit = Callable[[Event], None]
 

@@ -38,10 +38,10 @@ async def judge(record: Record, prompt: str, missing: int) -> None:
         missing: How many panelists gave no response.
     """
     plan = record.plan
-    record.emit(events.AnalysisInProgress(plan.judge.slug, len(record.responses)))
+    record.emit(events.AnalysisInProgress(plan.judge.slug, len(record.said())))
     started = time.monotonic()
     sitting = _Sitting(record, prompt, missing)
-    orders = (False, True) if plan.second_look and len(record.responses) > 1 else (False,)
+    orders = (False, True) if plan.second_look and len(record.said()) > 1 else (False,)
     looks = [asyncio.ensure_future(sitting.look(reverse=reverse)) for reverse in orders]
     try:
         await asyncio.wait(looks)
@@ -90,13 +90,13 @@ def _accept(record: Record, looks: list[_Look], took: float) -> None:
     record.analysis = checked.analysis
     try:
         if record.plan.quotes:
-            said = {panelist.label: text for panelist, text in record.responses.items()}
+            said = {panelist.label: text for panelist, text in record.said().items()}
             record.quotes = check_quotes(checked.quotes, said)
         if len(looks) > 1:
             record.second_look = compare(checked.analysis, looks[1].checked.analysis)
     except Exception as bug:  # noqa: BLE001  # costs the check, and not the analysis that it checks
         record.degrade(f"the analysis could not be checked: internal error: {type(bug).__name__}: {bug}")
-    record.emit(events.AnalysisCompleted(checked.analysis, took, record.supported, record.second_look))
+    record.emit(events.AnalysisCompleted(checked.analysis, took, record.supported, record.second_look, record.quotes))
 
 
 class _Look(NamedTuple):
@@ -135,7 +135,7 @@ class _Sitting:
         self._record = record
         self._prompt = prompt
         self._missing = missing
-        self._foreign = Foreign(list(record.responses.values()), prompts.JUDGE_TASK, record.fence)
+        self._foreign = Foreign(list(record.said().values()), prompts.JUDGE_TASK, record.fence)
         self._form = Form(tools=bool(plan.tools_for(plan.judge)), limit=plan.judge_max_completion_tokens)
         self._settling = asyncio.Lock()
         self._is_settled = False
@@ -199,7 +199,7 @@ class _Sitting:
         while True:
             form = self._form
             pages = prompts.sources_within(form.room, self._record.lettered_sources(reverse=reverse))
-            prompt = partial(self._messages, sources=pages)
+            prompt = partial(self._messages, sources=pages, reverse=reverse)
             read = responses if form.room is None else fit_into(form.room, responses, prompt)
             messages = (*prompt(read), *again)
             try:
@@ -237,10 +237,18 @@ class _Sitting:
         if delta.step:
             self._record.emit(events.AnalysisToolCall(*delta.step))
 
-    def _messages(self, responses: Mapping[str, str], sources: prompts.Cited) -> tuple[Message, ...]:
+    def _messages(
+        self, responses: Mapping[str, str], sources: prompts.Cited, *, reverse: bool = False
+    ) -> tuple[Message, ...]:
         record = self._record
         return prompts.judge_messages(
-            record.fence, self._prompt, responses, self._missing, quotes=record.plan.quotes, sources=sources
+            record.fence,
+            self._prompt,
+            responses,
+            self._missing,
+            quotes=record.plan.quotes,
+            sources=sources,
+            cut=record.letters_of_cut(reverse=reverse),
         )
 
     def _request(self, form: Form, messages: tuple[Message, ...], *, is_repair: bool) -> ChatRequest:

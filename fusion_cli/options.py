@@ -121,6 +121,15 @@ Request = Annotated[
         "--request", metavar="FILE", help="An upstream request body in JSON to run here; '-' is standard input."
     ),
 ]
+Resume = Annotated[
+    str | None,
+    typer.Option(
+        "--resume",
+        metavar="RUN",
+        help="Go on with a run that is not complete: only what is missing is asked for. An id, its beginning, 'last', "
+        "or a file.",
+    ),
+]
 Panel = Annotated[
     list[str] | None,
     typer.Option(
@@ -221,6 +230,11 @@ Strict = Annotated[
     bool | None,
     typer.Option("--strict/--no-strict", help="Exit with status 3 when the run is degraded."),
 ]
+Raw = Annotated[
+    bool,
+    typer.Option("--raw", help="In a pipe or a file, leave control characters in what models wrote."),
+]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say more: which calls were tried again, and why.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, whatever happened.")]
 
 AskSchema = Annotated[bool, _schema_option("AskRun")]

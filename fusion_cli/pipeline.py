@@ -8,11 +8,10 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import contextmanager
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from fusion_cli import events, prompts
-from fusion_cli.chat import ChatRequest, Citation, Completion, Delta, Message, ModelClient, ToolCall
+from fusion_cli import events, outcome, prompts
+from fusion_cli.chat import ChatRequest, Completion, Delta, Message, ModelClient, ToolCall
 from fusion_cli.errors import (
     FusionError,
     KeyRejectedError,
@@ -30,60 +29,57 @@ from fusion_cli.record import Record
 from fusion_cli.synthesis import CAPPED, Turn, answered, synthesize
 
 if TYPE_CHECKING:  # results bring pydantic (100 ms): imported while the first responses are awaited
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
+    from fusion_cli.earlier import Earlier
     from fusion_cli.events import Emit
     from fusion_cli.plan import Panelist, Plan
     from fusion_cli.results import AnalysisRun, AskRun
 
 _CONSULT_ROUNDS = 3
+# Of the time that is left, so that what follows still fits: a judge, or a judge and an answer.
+_PANELS_SHARE, _PANELS_SHARE_BEFORE_ANSWER = 0.75, 0.6
+_JUDGES_SHARE_BEFORE_ANSWER = 0.5
 
 
-async def ask(plan: Plan, models: ModelClient, emit: Emit) -> AskRun:
+async def ask(plan: Plan, models: ModelClient, emit: Emit, earlier: Earlier | None = None) -> AskRun:
     """Let the outer model answer, with the panel's help where it wants that (or the user does).
 
     Never raises for a model's failure or for cancellation: the run that is returned says what happened, and holds
-    everything that had been answered by then.
+    everything that had been answered by then. What an earlier run brought is not asked for again.
     """
-    record = Record(plan, models, emit)
+    record = Record(plan, models, emit, earlier)
     answer = None
     with _noting_the_end(record):
         turn = await consult(record)
         if turn.call:
-            await deliberate(record, turn.prompt)
-            answer = await synthesize(record, turn, turn.call)
+            await deliberate(record, turn.prompt, turn.told, answer_follows=True)
+            answer = record.take_up_answer() or await synthesize(record, turn, turn.call)
         else:
             answer = turn.text
-    return record.ask_run(answer)
+    return outcome.ask_run(record, answer)
 
 
-async def analyze(plan: Plan, models: ModelClient, emit: Emit) -> AnalysisRun:
+async def analyze(plan: Plan, models: ModelClient, emit: Emit, earlier: Earlier | None = None) -> AnalysisRun:
     """Convene the panel and the judge, without an outer model. Raises as little as `ask`."""
-    record = Record(plan, models, emit)
+    record = Record(plan, models, emit, earlier)
     with _noting_the_end(record):
-        await deliberate(record, plan.prompt.text())
-    return record.analysis_run()
+        prompt = (earlier and earlier.prompt) or plan.prompt.text()
+        await deliberate(record, prompt, plan.prompt.question)
+    return outcome.analysis_run(record)
 
 
-async def judge_responses(
-    plan: Plan,
-    models: ModelClient,
-    emit: Emit,
-    *,
-    responses: dict[Panelist, str],
-    missing: int,
-    cited: Mapping[str, tuple[Citation, ...]] = MappingProxyType({}),
-) -> AnalysisRun:
+async def judge_responses(plan: Plan, models: ModelClient, emit: Emit, earlier: Earlier, missing: int) -> AnalysisRun:
     """Have the judge compare responses that exist already; no panel is called.
 
-    `cited` are the pages that each of them cites, by label.
+    `missing` is how many panelists gave none and have no seat in the plan.
     """
-    record = Record(plan, models, emit)
-    record.responses = responses
-    record.cited.update(cited)
+    record = Record(plan, models, emit, earlier)
     with _noting_the_end(record):
-        await judge(record, plan.prompt.text(), missing)
-    return record.analysis_run()
+        record.begin_panel(plan.prompt.text(), plan.prompt.question)
+        _take_up(record)
+        await judge(record, plan.prompt.text(), missing + record.silent)
+    return outcome.analysis_run(record)
 
 
 @contextmanager
@@ -100,14 +96,19 @@ def _noting_the_end(record: Record) -> Iterator[None]:
 
 
 async def consult(record: Record) -> Turn:
-    """Ask the outer model whether the panel is needed; where the user has decided that, nobody is asked."""
-    plan = record.plan
-    prompt = plan.prompt.text()
+    """Ask the outer model whether the panel is needed; where that is decided already, nobody is asked."""
+    plan, earlier = record.plan, record.earlier
+    prompt, told = plan.prompt.text(), plan.prompt.question
     messages = plan.conversation or prompts.question_messages(prompt, plan.system)
-    if plan.tool_choice == "required":
+    if earlier and not earlier.prompt and (answer := record.take_up_answer()):
+        record.emit(events.OuterDecided(convene=False, forced=plan.tool_choice == "none"))
+        return Turn(messages, text=answer)
+    if plan.tool_choice == "required" or (earlier and earlier.prompt):
+        if earlier and earlier.prompt:
+            prompt, told = earlier.prompt, earlier.told
         record.emit(events.OuterDecided(convene=True, forced=True))
-        call = prompts.forced_call(plan.prompt.question)
-        return Turn((*messages, Message("assistant", "", (call,))), call=call, prompt=prompt)
+        call = prompts.forced_call(told)
+        return Turn((*messages, Message("assistant", "", (call,))), call=call, prompt=prompt, told=told)
 
     offered = (prompts.FUSION_TOOL,) if plan.tool_choice == "auto" else ()
     for round_ in range(1, _CONSULT_ROUNDS + 1):
@@ -138,7 +139,7 @@ async def consult(record: Record) -> Turn:
         if chosen:
             record.emit(events.OuterDecided(convene=True, forced=False))
             call, question = chosen
-            return Turn(messages, call=call, prompt=plan.prompt.in_words(question))
+            return Turn(messages, call=call, prompt=plan.prompt.in_words(question), told=question)
     raise AssertionError("the last round always returns")
 
 
@@ -168,14 +169,20 @@ def _question(arguments: str) -> str:
     return prompt if isinstance(prompt, str) and prompt.strip() else ""
 
 
-async def deliberate(record: Record, prompt: str) -> None:
+async def deliberate(record: Record, prompt: str, told: str, *, answer_follows: bool = False) -> None:
     """Convene the panel and have its responses judged; what comes of it is on the record.
+
+    Args:
+        record: The run.
+        prompt: What the panel is asked.
+        told: The part of it that is the question, in the words of who asked for the panel.
+        answer_follows: Whether time has to be left for an answer.
 
     Raises:
         ModelError: The account or the key gave out in the panel, and would for judge and outer model too.
     """
-    record.prompt = prompt
-    record.emit(events.FusionInProgress(prompt))
+    record.begin_panel(prompt, told)
+    record.leave_time("panel", _PANELS_SHARE_BEFORE_ANSWER if answer_follows else _PANELS_SHARE)
     await convene_panel(record, prompt)
     if not record.responses:
         reason, error = _why_all_failed(list(record.failures.values()))
@@ -184,14 +191,24 @@ async def deliberate(record: Record, prompt: str) -> None:
     for error in record.failures.values():
         if isinstance(error, NoCreditsError) and record.shares_account(error, record.plan.judge):
             raise error
-    await judge(record, prompt, missing=len(record.failures))
+    if record.take_up_analysis():
+        return
+    if answer_follows:
+        record.leave_time("judge", _JUDGES_SHARE_BEFORE_ANSWER)
+    await judge(record, prompt, record.silent)
 
 
 async def convene_panel(record: Record, prompt: str) -> None:
     """Ask all panelists at once; one that fails is noted and disturbs nobody."""
+    missing = _take_up(record)
     async with asyncio.TaskGroup() as group:
-        for panelist in record.plan.panel:
+        for panelist in missing:
             group.create_task(_ask_panelist(record, panelist, prompt))
+
+
+def _take_up(record: Record) -> list[Panelist]:
+    """Put on the record what an earlier run's panel said; return those who have to be asked."""
+    return [panelist for panelist in record.plan.panel if not record.take_up(panelist)]
 
 
 async def _ask_panelist(record: Record, panelist: Panelist, prompt: str) -> None:
@@ -237,33 +254,17 @@ async def _ask_panelist(record: Record, panelist: Panelist, prompt: str) -> None
             record.warn(f"{panelist.label} refused ({error}): asked again {less}")
             completion, took = await answer(milder)
     except ModelError as error:
-        record.failures[panelist] = error
-        emit(
-            events.PanelFailed(
-                panelist.label,
-                panelist.model.slug,
-                str(error),
-                error.status_code,
-                error.partial,
-                error.duration_s,
-            )
-        )
+        record.panelist_failed(panelist, error)
         return
-    record.responses[panelist] = completion.text
-    record.cited[panelist.label] = completion.citations
-    if completion.truncated:
-        record.warn(f"the response of {panelist.label} was cut off by its token limit", shown=True)
-    emit(
-        events.PanelCompleted(
-            panelist.label,
-            panelist.model.slug,
-            completion.text,
-            took,
-            completion.usage,
-            completion.truncated,
-            completion.citations,
-        )
-    )
+    except asyncio.CancelledError:
+        interrupted = ModelError("interrupted")
+        interrupted.partial = record.calls.unfinished.get(panelist.label, "")
+        record.panelist_failed(panelist, interrupted)
+        raise
+    record.panelist_answered(panelist, completion, took)
+    quorum = plan.limits.quorum
+    if quorum is not None and len(record.responses) >= quorum:
+        record.close_panel_in(plan.limits.grace_s)
 
 
 def _without_what_was_refused(request: ChatRequest, error: ModelRejectedError) -> ChatRequest | None:

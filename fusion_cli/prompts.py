@@ -6,7 +6,7 @@ What models wrote is fenced with an unguessable delimiter and called data. Nothi
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -79,6 +79,8 @@ _QUOTES = """
 Prove every attribution: beside each "stance" and "insight", "quote" holds at most twenty words that stand in that \
 respondent's response, copied exactly. In "partial_coverage", {"support": [{"model", "quote"}], "point"} takes the \
 place of "models"."""
+
+_CUT = "Cut off before the end, through no fault of the respondent: {letters}. What is missing there was not omitted."
 
 _PLAIN_ANSWER = """\
 {analysis}Now answer the prompt yourself, for the user who asked it, with the points above that hold up. Take a \
@@ -182,6 +184,7 @@ def judge_messages(
     *,
     quotes: bool = False,
     sources: Cited = MappingProxyType({}),
+    cut: Collection[str] = (),
 ) -> tuple[Message, ...]:
     """Return what the judge reads: letters for names, so that it cannot know whose response it reads.
 
@@ -192,10 +195,13 @@ def judge_messages(
         missing: How many panelists gave no response.
         quotes: Whether every attribution needs a quote.
         sources: Letter to the pages that the response cites, numbered.
+        cut: Letters of responses that were cut off before their end.
     """
     absent = f"{missing} further respondent(s) gave no response.\n\n" if missing else ""
+    if cut:
+        absent += f"{_CUT.format(letters=', '.join(letter for letter in responses if letter in cut))}\n\n"
     task = JUDGE_TASK.format(letters=", ".join(responses)) + (_QUOTES if quotes else "")
-    return _reading(fence, prompt, responses, sources, absent + task)
+    return _reading(fence, prompt, responses, sources, absent + task, cut)
 
 
 def plain_answer_messages(
@@ -207,6 +213,7 @@ def plain_answer_messages(
     *,
     small_model: bool = False,
     sources: Cited = MappingProxyType({}),
+    cut: Collection[str] = (),
 ) -> tuple[Message, ...]:
     """Return the synthesis prompt for a model that knows no tools; see `judge_messages` for the arguments.
 
@@ -217,13 +224,16 @@ def plain_answer_messages(
     told = fenced(fence, "analysis", _analysis_text(analysis)) + "\n\n" if analysis else ""
     task = _PLAIN_ANSWER.format(analysis=told, length=_SHORT if small_model else "")
     task = f"{task} {_CITE}" if sources else task
-    return _reading(fence, prompt, responses, sources, f"{task}\n\n{system}" if system else task)
+    return _reading(fence, prompt, responses, sources, f"{task}\n\n{system}" if system else task, cut)
 
 
-def _reading(fence: str, prompt: str, responses: Mapping[str, str], sources: Cited, task: str) -> tuple[Message, ...]:
+def _reading(
+    fence: str, prompt: str, responses: Mapping[str, str], sources: Cited, task: str, cut: Collection[str]
+) -> tuple[Message, ...]:
     parts = [fenced(fence, "prompt", prompt)]
     for letter, text in responses.items():
-        parts.append(fenced(fence, f"Response {letter}", text))
+        whole = f"Response {letter}"
+        parts.append(fenced(fence, f"{whole} (cut off before its end)" if letter in cut else whole, text))
         if pages := sources.get(letter):
             parts.append(fenced(fence, f"web pages that Response {letter} cites", _listed(pages)))
     return (

@@ -1,4 +1,4 @@
-"""What one run has so far: calls, responses, failures, warnings, and the public result made of them.
+"""What one run has so far: responses, failures, analysis, warnings, and the calls that brought them.
 
 Kept apart from the story, so that whatever ends a run early, everything answered by then is in its result.
 """
@@ -8,57 +8,48 @@ from __future__ import annotations
 import asyncio
 import os
 import string
-import time
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING
 
-from fusion_cli import __version__, events
-from fusion_cli.errors import (
-    EmptyCompletionError,
-    FusionError,
-    InterruptError,
-    KeyRejectedError,
-    ModelError,
-    NoCreditsError,
-    RateLimitError,
-)
+from fusion_cli import events
+from fusion_cli.calls import Calls, Role
+from fusion_cli.errors import FusionError, KeyRejectedError, ModelError, NoCreditsError, RateLimitError
 from fusion_cli.prompts import new_fence
 
 if TYPE_CHECKING:  # pydantic (100 ms) is imported while the first responses are awaited
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from fusion_cli.chat import ChatRequest, Citation, Completion, Delta, ModelClient, ModelName, ToolStep, Usage
+    from fusion_cli.chat import ChatRequest, Citation, Completion, Delta, ModelClient, ModelName
+    from fusion_cli.earlier import Earlier
     from fusion_cli.events import Emit
     from fusion_cli.plan import Panelist, Plan
-    from fusion_cli.results import Analysis, AnalysisRun, AskRun, Call, Quote, SecondLook, Source, Supported, ToolResult
-
-Role = Literal["outer", "panel", "judge"]
-
-
-class CallNote(NamedTuple):
-    """One call that has ended; `refused` when the server turned it down, so that it cost nothing."""
-
-    role: Role
-    model: str
-    answered_by: str | None
-    label: str
-    attempts: int
-    duration_s: float
-    finish_reason: str | None
-    usage: Usage | None
-    tools: tuple[str, ...]
-    steps: tuple[ToolStep, ...]
-    citations: tuple[Citation, ...]
-    error: str | None
-    refused: bool
+    from fusion_cli.results import Analysis, Quote, SecondLook, Supported
 
 
 class Record:
-    """A run in progress: the steps of the story write here, the result is read from here."""
+    """A run in progress: the steps of the story write here, the result is read from here.
 
-    def __init__(self, plan: Plan, models: ModelClient, emit: Emit) -> None:
+    Args:
+        plan: What to do.
+        models: Whom to ask.
+        emit: Told of what happens.
+        earlier: What is taken up from another run.
+
+    Attributes:
+        responses: What each panelist said.
+        truncated: The labels of those whose token limit cut them off.
+        failures: Why the others said nothing, or nothing whole.
+        prompt: What the panel was asked; None when it was not convened.
+        cited: The pages that each response cites, by label.
+        cause: Why there is no result.
+    """
+
+    def __init__(self, plan: Plan, models: ModelClient, emit: Emit, earlier: Earlier | None = None) -> None:
         self.plan = plan
         self.emit = emit
+        self.earlier = earlier
+        self.models = models
         self.responses: dict[Panelist, str] = {}
+        self.truncated: set[str] = set()
         self.failures: dict[Panelist, ModelError] = {}
         self._readable: dict[Panelist, str] | None = None
         self.analysis: Analysis | None = None
@@ -68,12 +59,16 @@ class Record:
         self.fence = new_fence()
         self.seed = int.from_bytes(os.urandom(4)) if plan.seed is None else plan.seed
         self.cause: FusionError | None = None
-        self.models = models
         self.cited: dict[str, tuple[Citation, ...]] = {}
-        self._failure_reason: str | None = None
-        self._calls: list[CallNote] = []
-        self._warnings: list[str] = []
-        self._degraded = False
+        self.failure_reason: str | None = None
+        self.warnings: list[str] = []
+        self.is_degraded = False
+        self.calls = Calls(models, plan.limits, emit, self.warn)
+        self._loop = asyncio.get_running_loop()
+        self._started = self._loop.time()
+        self._deadline = None if plan.limits.deadline_s is None else self._started + plan.limits.deadline_s
+        for role in self.calls.phases:
+            self.leave_time(role, 1.0)
         for warning in plan.warnings:
             self.warn(warning)
 
@@ -87,71 +82,131 @@ class Record:
         text_needed: bool = True,
         calls_suffice: bool = False,
     ) -> tuple[Completion, float]:
-        """Put one request to its model and note what came of it; return it with its duration in seconds.
+        """Put one request to its model (see `Calls.make`).
 
         Raises:
-            ModelError: The call failed, or brought no text where text is needed.
+            ModelError: The call failed, ran out of time, or brought no text where text is needed.
         """
-        started = time.monotonic()
-        steps: list[ToolStep] = []
+        return await self.calls.make(
+            role,
+            request,
+            on_delta,
+            label=label or request.model.slug,
+            text_needed=text_needed,
+            calls_suffice=calls_suffice,
+        )
 
-        def watch(delta: Delta) -> None:
-            if delta.step and delta.step.status != "started":
-                steps.append(delta.step)
-            on_delta(delta)
+    @property
+    def elapsed_s(self) -> float:
+        """How long the run has taken."""
+        return self._loop.time() - self._started
 
-        def note(completion: Completion | None, error: ModelError | None, problem: str | None) -> float:
-            took = round(time.monotonic() - started, 3)
-            attempts = completion.attempts if completion else error.attempts if error else 1
-            self._calls.append(
-                CallNote(
-                    role,
-                    request.model.slug,
-                    completion.model if completion else None,
-                    label or request.model.slug,
-                    attempts,
-                    took,
-                    completion.finish_reason if completion else None,
-                    completion.usage if completion else error.usage if error else None,
-                    tuple(tool.type.rpartition(":")[2] for tool in request.server_tools),
-                    tuple(steps),
-                    completion.citations if completion else (),
-                    problem,
-                    refused=bool(error and error.status_code and not error.partial and error.usage is None),
-                )
-            )
-            return took
+    def leave_time(self, role: Role, share: float) -> None:
+        """Let a role have at most this share of what is left until the deadline."""
+        if self._deadline is not None:
+            now = self._loop.time()
+            self.calls.phases[role].end_at(now + (self._deadline - now) * share, lambda: self._why_out_of_time(role))
 
-        try:
-            completion = await self.models.complete(request, watch)
-        except ModelError as error:
-            error.provider, error.model = request.model
-            error.duration_s = note(None, error, str(error))
-            raise
-        except asyncio.CancelledError:
-            note(None, None, "cancelled")
-            raise
-        except Exception as bug:  # costs this call, and not what the others have answered
-            failure = ModelError(f"internal error: {type(bug).__name__}: {bug}")
-            failure.provider, failure.model = request.model
-            failure.duration_s = note(None, failure, str(failure))
-            raise failure from bug
-        text_needed = text_needed and not (calls_suffice and completion.tool_calls)
-        if text_needed and not completion.text.strip():
-            empty = EmptyCompletionError(_why_empty(completion))
-            empty.provider, empty.model = request.model
-            empty.duration_s = note(completion, None, str(empty))
-            raise empty
-        return completion, note(completion, None, None)
+    def close_panel_in(self, grace_s: float) -> None:
+        """Give the panelists that have not answered so many more seconds."""
+        self.calls.phases["panel"].end_at(
+            self._loop.time() + grace_s,
+            lambda: f"dropped at {self.elapsed_s:.0f} s: {len(self.responses)} of {len(self.plan.panel)} had answered",
+        )
+
+    def _why_out_of_time(self, role: Role) -> str:
+        limit = f"the deadline of {self.plan.limits.deadline_s:g} s"
+        if role == "panel":
+            return f"dropped at {self.elapsed_s:.0f} s: {limit} leaves no more to the panel"
+        return f"{limit} leaves no more to the judge" if role == "judge" else f"{limit} has passed"
+
+    @property
+    def silent(self) -> int:
+        """How many panelists said nothing at all."""
+        return len(self.failures) - (len(self.said()) - len(self.responses))
+
+    def begin_panel(self, prompt: str, told: str) -> None:
+        """Note that the panel meets, and over what."""
+        self.prompt = prompt
+        self.emit(events.FusionInProgress(prompt, told))
+
+    def panelist_answered(self, panelist: Panelist, completion: Completion, took: float) -> None:
+        """Note a response."""
+        truncated = completion.truncated
+        if truncated:
+            self.warn(f"the response of {panelist.label} was cut off by its token limit", shown=True)
+        slug, text = panelist.model.slug, completion.text
+        self._note_response(
+            panelist,
+            events.PanelCompleted(panelist.label, slug, text, took, completion.usage, truncated, completion.citations),
+        )
+
+    def _note_response(self, panelist: Panelist, event: events.PanelCompleted) -> None:
+        self.responses[panelist] = event.content
+        self.cited[panelist.label] = event.citations
+        if event.truncated:
+            self.truncated.add(panelist.label)
+        self.emit(event)
+
+    def panelist_failed(self, panelist: Panelist, error: ModelError, from_run: str | None = None) -> None:
+        """Note why a panelist gave no response."""
+        self.failures[panelist] = error
+        label, slug = panelist.label, panelist.model.slug
+        self.emit(
+            events.PanelFailed(label, slug, str(error), error.status_code, error.partial, error.duration_s, from_run)
+        )
+
+    def take_up(self, panelist: Panelist) -> bool:
+        """Note what a panelist said in an earlier run; tell whether it need not be asked."""
+        if self.earlier is None:
+            return False
+        if said := self.earlier.responses.get(panelist.label):
+            self._note_response(panelist, said._replace(from_run=self.earlier.run))
+            return True
+        if failed := self.earlier.failures.get(panelist.label):
+            error = ModelError(failed.error, status_code=failed.status_code, partial=failed.partial)
+            self.panelist_failed(panelist, error, self.earlier.run)
+            return True
+        return False
+
+    def take_up_analysis(self) -> bool:
+        """Note the analysis of an earlier run, where it is one of these responses; tell whether the judge is done."""
+        earlier = self.earlier
+        if earlier is None:
+            return False
+        found = earlier.analysis
+        if found and {seat.label for seat in self.responses} == set(earlier.responses):
+            self.analysis, self.second_look = found.analysis, found.second_look
+            self.quotes = None if found.quotes is None else list(found.quotes)
+            self.emit(found._replace(from_run=earlier.run))
+            return True
+        if earlier.is_judged:
+            self.degrade("no analysis: the run that is taken up has none")
+        return earlier.is_judged
+
+    def take_up_answer(self) -> str | None:
+        """Return the answer of an earlier run, where nothing that it was written from is new."""
+        earlier = self.earlier
+        if earlier is None or earlier.answer is None or self.calls.notes:
+            return None
+        self.emit(events.AnswerDelta(earlier.answer))
+        self.emit(events.AnswerCompleted(earlier.answer))
+        return earlier.answer
+
+    def said(self) -> dict[Panelist, str]:
+        """Return what each panelist said, if only the beginning of it, in the order of the seats."""
+        texts = {seat: error.partial for seat, error in self.failures.items() if error.partial.strip()}
+        texts |= self.responses
+        return {seat: texts[seat] for seat in self.plan.panel if seat in texts}
 
     def letters(self, *, reverse: bool = False) -> dict[str, Panelist]:
-        """Return the panelists who have answered, by the letters that hide their names.
+        """Return the panelists who have said something, by the letters that hide their names.
 
         The order is shuffled, as judges favour positions; the same seed gives the same order again.
         """
         import random  # 4 ms that the first request does not wait for
 
-        answered = [panelist for panelist in self.plan.panel if panelist in self.responses]
+        answered = list(self.said())
         random.Random(self.seed).shuffle(answered)  # noqa: S311  # fairness, not a secret
         return dict(zip(string.ascii_uppercase, reversed(answered) if reverse else answered, strict=False))
 
@@ -159,16 +214,25 @@ class Record:
         """Return the responses by letter, as another model reads them: without analyses that they hold ready-made."""
         from fusion_cli.foreign import without_analyses
 
-        if self._readable is None or self._readable.keys() != self.responses.keys():
-            self._readable = without_analyses(self.responses)
+        said = self.said()
+        if self._readable is None or self._readable.keys() != said.keys():
+            self._readable = without_analyses(said)
             for panelist, text in self._readable.items():
-                if text != self.responses[panelist]:
+                if text != said[panelist]:
                     self.warn(f"the judge is not shown the ready-made analysis in the response of {panelist.label}")
         return {letter: self._readable[panelist] for letter, panelist in self.letters(reverse=reverse).items()}
 
+    def letters_of_cut(self, *, reverse: bool = False) -> frozenset[str]:
+        """Return the letters of the responses that ended before their authors did."""
+        return frozenset(
+            letter
+            for letter, seat in self.letters(reverse=reverse).items()
+            if seat not in self.responses or seat.label in self.truncated
+        )
+
     def sources(self) -> list[Citation]:
         """Return the pages that were cited, each once: the panel's in the order of its seats, then the others'."""
-        others = [call.citations for call in self._calls if call.role != "panel" and call.error is None]
+        others = [call.citations for call in self.calls.notes if call.role != "panel" and call.error is None]
         cited = [self.cited.get(panelist.label, ()) for panelist in self.plan.panel]
         found: dict[str, Citation] = {}
         for page in (page for pages in (*cited, *others) for page in pages):
@@ -193,194 +257,31 @@ class Record:
 
     def warn(self, text: str, *, shown: bool = False) -> None:
         """Tell the user something that does not make the result worse; `shown` when another event tells it too."""
-        self._warnings.append(text)
+        self.warnings.append(text)
         if not shown:
             self.emit(events.Warned(text))
 
     def degrade(self, text: str) -> None:
         """Tell the user what makes the result worse than it was meant to be."""
-        self._degraded = True
+        self.is_degraded = True
         self.warn(text)
 
     def fail(self, error: FusionError, failure_reason: str | None = None) -> None:
         """Note why there is no result, or no panel; the first reason stands, but for a cancellation."""
         self.cause = error
         if failure_reason == "cancelled":
-            self._failure_reason = failure_reason
-        self._failure_reason = self._failure_reason or failure_reason or _reason(error)
+            self.failure_reason = failure_reason
+        self.failure_reason = self.failure_reason or failure_reason or _reason(error)
 
     def analysis_failed(self, failure_reason: str, error: str) -> None:
         """Note why there is no analysis."""
-        self._failure_reason = failure_reason
+        self.failure_reason = failure_reason
         self.emit(events.AnalysisFailed(failure_reason, error))
         self.degrade(f"no analysis: {error}")
 
     def shares_account(self, error: FusionError, model: ModelName) -> bool:
         """Whether what failed (no credits, key refused) would fail a call to `model` too."""
         return isinstance(error, NoCreditsError | KeyRejectedError) and error.provider == model.provider
-
-    def tool_result(self) -> ToolResult:
-        """Return the fusion tool's result as it stands now (specification, section 3)."""
-        from fusion_cli.results import ToolResult
-
-        return ToolResult(**self._tool_result())
-
-    def _tool_result(self) -> dict[str, Any]:
-        from fusion_cli.results import FailedModel, Response
-
-        seats = self.plan.panel
-        responses = [
-            Response(
-                model=seat.model.slug,
-                label=seat.label,
-                content=self.responses[seat],
-                sources=_sources(self.cited.get(seat.label, ())) or None,
-            )
-            for seat in seats
-            if seat in self.responses
-        ]
-        failed = [
-            FailedModel(model=seat.model.slug, label=seat.label, error=str(error), status_code=error.status_code)
-            for seat in seats
-            if (error := self.failures.get(seat))
-        ]
-        shape: dict[str, Any] = {
-            "status": "ok",
-            "analysis": self.analysis,
-            "responses": responses or None,
-            "failed_models": failed or None,
-        }
-        if responses and not self._cancelled:
-            return shape
-        why = "cancelled" if self._cancelled else "all panel models failed"
-        return {**shape, "status": "error", "error": why, "failure_reason": self._failure_reason}
-
-    def ask_run(self, answer: str | None) -> AskRun:
-        """Return the finished run of `ask`."""
-        from fusion_cli.results import AskRun
-
-        convened = any(call.role == "panel" for call in self._calls)
-        cause = self.cause if answer is None else None
-        return AskRun(
-            status="ok" if answer is not None else "error",
-            answer=answer,
-            fused=bool(self.responses),
-            model=self.plan.outer.slug,
-            result=self.tool_result() if convened else None,
-            prompt=self.prompt,
-            failure_reason=self._failure_reason,
-            error=str(cause) if cause else None,
-            **self._common(),
-        ).because(cause)
-
-    def analysis_run(self) -> AnalysisRun:
-        """Return the finished run of `analyze` or `judge`."""
-        from fusion_cli.results import AnalysisRun
-
-        shape = {**self._tool_result(), "failure_reason": self._failure_reason}
-        if self.cause:
-            shape["error"] = str(self.cause)
-        return AnalysisRun(
-            **shape, judge=self.plan.judge.slug, prompt=self.plan.prompt.text(), **self._common()
-        ).because(self.cause)
-
-    @property
-    def _cancelled(self) -> bool:
-        return self._failure_reason == "cancelled"
-
-    def _common(self) -> dict[str, Any]:
-        from fusion_cli.chat import Usage
-        from fusion_cli.results import UsageTotals
-
-        billed = [call.usage or Usage() for call in self._calls if not call.refused]
-        return {
-            "degraded": self._degraded or bool(self.failures),
-            "sources": _sources(self.sources()),
-            "supported": self.supported,
-            "quotes": self.quotes,
-            "second_look": self.second_look,
-            "usage": UsageTotals.over(billed),
-            "calls": [_public(call) for call in self._calls],
-            "warnings": self._warnings,
-            "seed": self.seed,
-            "version": __version__,
-        }
-
-
-def _why_empty(completion: Completion) -> str:
-    if completion.refusal:
-        return f"the model refused: {' '.join(completion.refusal.split())[:200]}"
-    usual = completion.finish_reason in (None, "stop")
-    return "Stream completed without producing any text" + ("" if usual else f" ({completion.finish_reason})")
-
-
-def ask_run_without_calls(cause: FusionError) -> AskRun:
-    """Return the run of an `ask` that ended before anything was sent."""
-    from fusion_cli.results import AskRun
-
-    return AskRun(
-        status="error",
-        answer=None,
-        fused=False,
-        model=None,
-        result=None,
-        prompt=None,
-        failure_reason=_reason_before_calls(cause),
-        error=str(cause),
-        **_nothing_sent(),
-    )
-
-
-def analysis_run_without_calls(cause: FusionError) -> AnalysisRun:
-    """Return the run of an `analyze` or `judge` that ended before anything was sent."""
-    from fusion_cli.results import AnalysisRun
-
-    reason = _reason_before_calls(cause)
-    return AnalysisRun(
-        status="error", error=str(cause), failure_reason=reason, judge=None, prompt=None, **_nothing_sent()
-    )
-
-
-def _reason_before_calls(cause: FusionError) -> str | None:
-    return "cancelled" if isinstance(cause, InterruptError) else None
-
-
-def _nothing_sent() -> dict[str, Any]:
-    from fusion_cli.results import UsageTotals
-
-    return {
-        "degraded": False,
-        "sources": [],
-        "supported": None,
-        "quotes": None,
-        "second_look": None,
-        "usage": UsageTotals.over(()),
-        "calls": [],
-        "warnings": [],
-        "seed": None,
-        "version": __version__,
-    }
-
-
-def _sources(pages: Sequence[Citation]) -> list[Source]:
-    from fusion_cli.results import Source
-
-    return [Source(**page._asdict()) for page in pages]
-
-
-def _public(call: CallNote) -> Call:
-    from fusion_cli.results import Call, CallUsage, ToolUse
-
-    fields = {key: value for key, value in call._asdict().items() if key in Call.model_fields}
-    return Call(
-        **{
-            **fields,
-            "tools": list(call.tools),
-            "usage": CallUsage(**call.usage._asdict()) if call.usage else None,
-            "tool_calls": [ToolUse(tool=step.tool, input=step.input, error=step.error or None) for step in call.steps],
-            "sources": _sources(call.citations),
-        }
-    )
 
 
 def _reason(error: FusionError) -> str:

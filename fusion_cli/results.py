@@ -68,21 +68,30 @@ class Source(_Shape):
 
 
 class Response(_Shape):
-    """What one panelist said; `label` is what the analysis calls it, `model` its slug, `sources` what it cites."""
+    """What one panelist said; `label` is what the analysis calls it, `model` its slug, `sources` what it cites.
+
+    `truncated` is there, and true, where its token limit cut it off.
+    """
 
     model: str
     label: str
     content: str
+    truncated: bool | None = _absent_if_none()
     sources: list[Source] | None = _absent_if_none()
 
 
 class FailedModel(_Shape):
-    """A panelist without a response; `status_code` only where there was one."""
+    """A panelist without a response; `status_code` only where there was one.
+
+    Where it had begun to write, `partial` is true and `content` what it had written: the judge reads that, as cut off.
+    """
 
     model: str
     label: str
     error: str
     status_code: int | None = _absent_if_none()
+    partial: bool | None = _absent_if_none()
+    content: str | None = _absent_if_none()
 
 
 class ToolResult(_Shape):
@@ -100,7 +109,10 @@ class ToolResult(_Shape):
         shape: dict[str, Any] = self.model_dump()
         for row in (*shape.get("responses", ()), *shape.get("failed_models", ())):
             row["model"] = row.pop("label")
-            row.pop("sources", None)
+            for ours in ("sources", "truncated", "partial"):
+                row.pop(ours, None)
+        for row in shape.get("failed_models", ()):
+            row.pop("content", None)
         return shape
 
 
@@ -213,10 +225,13 @@ class Call(_Shape):
 class Run(_Shape):
     """What every command's object has: how the run went and what it took.
 
+    `run` is the id under which it is kept, null where it is not; `parent` the run, or the file, that it takes up.
     `supported` and `quotes` are null without `--quotes`, `second_look` without `--second-look`. `seed` is what the
     responses were shuffled by for the judge; null when the run ended before there was one.
     """
 
+    run: str | None
+    parent: str | None
     degraded: bool
     sources: list[Source]
     supported: Supported | None

@@ -3,10 +3,11 @@
 Opens nothing, calls nobody.
 """
 
+from __future__ import annotations
+
 import json
-from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fusion_cli.chat import Citation, ModelName
 from fusion_cli.citations import MAX_CITATIONS, fit_citation
@@ -15,11 +16,19 @@ from fusion_cli.plan import MAX_PANELISTS, Panelist, label_panel
 from fusion_cli.terminal import one_line
 from fusion_cli.values import LABEL, MisfitError, shown
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from fusion_cli.earlier import Earlier
+
 
 class SavedResponses(NamedTuple):
     """A panel that has answered: its prompt, its responses, how many gave none, and what to say of the file.
 
-    `cited` are the web pages that each response cites, by label.
+    Attributes:
+        source: The id of the run, where it is said, or else the name of the file.
+        cited: The web pages that each response cites, by label.
+        truncated: The labels of those that a token limit cut off.
     """
 
     prompt: str
@@ -27,15 +36,28 @@ class SavedResponses(NamedTuple):
     missing: int
     warnings: tuple[str, ...] = ()
     cited: Mapping[str, tuple[Citation, ...]] = MappingProxyType({})
+    source: str = ""
+    truncated: frozenset[str] = frozenset()
 
-    def as_known(self) -> dict[str, Any]:
-        """Return them as the object that they could have been read from."""
-        rows: list[dict[str, Any]] = []
-        for panelist, text in self.responses.items():
-            row = {"model": panelist.model.slug, "label": panelist.label, "content": text}
-            pages = self.cited.get(panelist.label)
-            rows.append(row | {"sources": [page._asdict() for page in pages]} if pages else row)
-        return {"prompt": self.prompt, "responses": rows}
+    def as_earlier(self) -> Earlier:
+        """Return them as what a run can take up."""
+        from fusion_cli.chat import Usage
+        from fusion_cli.earlier import Earlier
+        from fusion_cli.events import PanelCompleted
+
+        responses = {
+            panelist.label: PanelCompleted(
+                panelist.label,
+                panelist.model.slug,
+                text,
+                0.0,
+                Usage(),
+                panelist.label in self.truncated,
+                self.cited.get(panelist.label, ()),
+            )
+            for panelist, text in self.responses.items()
+        }
+        return Earlier(self.source, self.prompt, responses=responses)
 
 
 def read_responses(text: str, name: str, prompt: str | None) -> SavedResponses:
@@ -74,7 +96,10 @@ def read_responses(text: str, name: str, prompt: str | None) -> SavedResponses:
     responses = {seat: row["content"] for seat, row in zip(seats, answered, strict=True)}
     pages = {label: _pages(row.get("sources")) for label, row in zip(labels, answered, strict=True)}
     cited = {label: found for label, found in pages.items() if found}
-    return SavedResponses(asked, responses, missing, warnings, cited)
+    run = value.get("run")
+    source = one_line(run, 80) if isinstance(run, str) else name
+    cut = frozenset(label for label, row in zip(labels, answered, strict=True) if row.get("truncated") is True)
+    return SavedResponses(asked, responses, missing, warnings, cited, source, cut)
 
 
 def label_and_file(said: str) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from fusion_cli import events, prompts
+from fusion_cli import events, outcome, prompts
 from fusion_cli.chat import ChatRequest, Message, ToolCall
 from fusion_cli.errors import ModelRejectedError
 from fusion_cli.fitting import SURELY_READ_TOKENS, estimated_tokens, fit_into
@@ -28,12 +28,18 @@ CAPPED = {
 
 
 class Turn(NamedTuple):
-    """The outer model's first turn: an answer, or the call that convenes the panel."""
+    """The outer model's first turn: an answer, or the call that convenes the panel.
+
+    Attributes:
+        prompt: What the panel is asked, material and all.
+        told: The question in it, as the call has it.
+    """
 
     messages: tuple[Message, ...]
     text: str = ""
     call: ToolCall | None = None
     prompt: str = ""
+    told: str = ""
 
 
 async def synthesize(record: Record, turn: Turn, call: ToolCall) -> str:
@@ -45,7 +51,7 @@ async def synthesize(record: Record, turn: Turn, call: ToolCall) -> str:
     plan = record.plan
     if record.cause and record.shares_account(record.cause, plan.outer):
         raise record.cause
-    result, sources = record.tool_result().for_outer_model(), prompts.numbered_sources(record.sources())
+    result, sources = outcome.tool_result(record).for_outer_model(), prompts.numbered_sources(record.sources())
     if sources:
         result["sources"] = sources
     as_tool = ChatRequest(
@@ -90,6 +96,7 @@ async def _as_text(record: Record, turn: Turn, as_tool: ChatRequest) -> ChatRequ
             system,
             small_model=plan.outer.is_local,
             sources=pages,
+            cut=record.letters_of_cut(),
         )
 
     responses = record.lettered_responses()

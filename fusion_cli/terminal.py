@@ -83,7 +83,12 @@ class Cleaner:
 
 
 class Terminal:
-    """Standard input, output and error, as this process has them."""
+    """Standard input, output and error, as this process has them.
+
+    Attributes:
+        has_written: Whether anything went to standard output.
+        is_raw: Whether untrusted text is left as it is, where standard output is no terminal.
+    """
 
     def __init__(self) -> None:
         for stream in (sys.stdout, sys.stderr):
@@ -92,6 +97,7 @@ class Terminal:
                     errors="replace"
                 )  # a character that the locale lacks must not cost the answer
         self.has_written = False
+        self.is_raw = False
         self._line_open = False
 
     @cached_property
@@ -135,7 +141,8 @@ class Terminal:
 
     def write_line(self, text: str) -> None:
         """Write untrusted text to standard output, cleaned, with one line feed at its end."""
-        self.write(clean(text).rstrip("\n") + "\n")
+        safe = text if self.is_raw and not self.stdout_is_tty else clean(text)
+        self.write(safe.rstrip("\n") + "\n")
 
     def write_json(self, value: object) -> None:
         """Write one JSON object; everything outside ASCII is escaped, controls included."""

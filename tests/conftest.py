@@ -34,6 +34,11 @@ _EDITORS = {"visual", "editor"}
 _CHILD_GRACE_S = 2.0
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the torture tests be asked for at full length."""
+    parser.addoption("--torture", action="store_true", help="kill, break and soak hundreds of times, not a few")
+
+
 @pytest.fixture(scope="session")
 def models_dir() -> Path:
     """Return the folder of this machine's real weights, outside every isolated home."""

@@ -42,7 +42,7 @@ def announced(
         tools=tools,
         search=search,
     )
-    announce(plan, Notes(), answers=answers)
+    announce(plan, Notes(), plan.models, answers=answers)
     assert "plan" in lines
     return lines
 

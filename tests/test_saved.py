@@ -27,7 +27,9 @@ def test_file_of_an_older_version() -> None:
     """Without labels the panelists are called by their slugs, numbered where one stands twice."""
     saved = read_responses(json.dumps({"prompt": "q", "responses": ROWS}), "f", None)
     model = ModelName("", "x/a")
-    assert saved == SavedResponses("q", {Panelist("x/a#1", model): "now", Panelist("x/a#2", model): "later"}, 0)
+    assert saved == SavedResponses(
+        "q", {Panelist("x/a#1", model): "now", Panelist("x/a#2", model): "later"}, 0, source="f"
+    )
 
 
 def test_labels_come_back() -> None:
@@ -192,8 +194,15 @@ def test_what_is_fit_stays_among_what_is_not() -> None:
 
 
 def test_a_file_without_sources_cites_nothing() -> None:
-    """What older versions wrote is read as before, and what is read becomes what is known."""
+    """What older versions wrote is read as before."""
     assert read(*LABELLED).cited == {}
+
+
+def test_what_is_read_can_be_taken_up() -> None:
+    """A run that takes a file up has its texts, pages and cuts, and names the run that it came from."""
     ann, bob = LABELLED
-    value = {"prompt": "q", "responses": [ann, {**bob, "sources": [PAGE]}]}
-    assert read_responses(json.dumps(value), "f", None).as_known() == value
+    value = {"prompt": "q", "run": "r", "responses": [ann, {**bob, "sources": [PAGE], "truncated": True}]}
+    earlier = read_responses(json.dumps(value), "f", None).as_earlier()
+    said = [(it.content, it.truncated, it.citations) for it in earlier.responses.values()]
+    assert earlier.run == "r"
+    assert said == [(ann["content"], False, ()), (bob["content"], True, (ONE,))]

@@ -3,6 +3,7 @@
 import typer
 
 from fusion_cli import options
+from fusion_cli.errors import UsageError
 
 app = options.command_app("analyze")
 
@@ -12,6 +13,7 @@ def analyze(
     ctx: typer.Context,
     prompt: options.Question = None,
     file: options.Files = None,
+    resume: options.Resume = None,
     panel: options.Panel = None,
     judge: options.Judge = None,
     preset: options.PresetName = None,
@@ -27,6 +29,8 @@ def analyze(
     quotes: options.Quotes = None,
     second_look: options.SecondLook = None,
     strict: options.Strict = None,
+    verbose: options.Verbose = False,
+    raw: options.Raw = False,
     json: options.AsJson = False,
     json_schema: options.AnalysisSchema = False,
 ) -> None:
@@ -38,20 +42,30 @@ def analyze(
     """
     from functools import partial
 
-    from fusion_cli import delivery, pipeline
-    from fusion_cli.context import Context
+    from fusion_cli import delivery, pipeline, resuming, run_files
+    from fusion_cli.context import Context, Errand
     from fusion_cli.flags import choices_from
     from fusion_cli.inputs import read_prompt
+    from fusion_cli.outcome import analysis_run_without_calls
     from fusion_cli.planning import make_plan
-    from fusion_cli.record import analysis_run_without_calls
 
-    context = Context(ctx.obj)
+    context = Context(ctx.obj, is_verbose=verbose)
     terminal = context.terminal
+    terminal.is_raw = raw
     with delivery.told_as_json(analysis_run_without_calls, terminal, wanted=json):
         choices = choices_from(ctx.params)
-        asked = read_prompt(prompt, file or [], terminal)
-        plan = make_plan(choices, context.settings, asked, context.machine, outer_is_judge=True, web=bool(web))
-        delivery.announce(plan, terminal, answers=False)
+        if resume is not None:
+            if prompt is not None or file:
+                raise UsageError("--resume has its question in it: give neither PROMPT nor --file with it")
+            saved = run_files.read(run_files.find(context.settings.runs_dir, resume))
+            taken = resuming.resumed(saved, choices, context.settings, context.machine, answers=False)
+            plan, earlier = taken.plan, taken.earlier
+            errand = Errand("analyze", choices, taken.asks, earlier.run)
+        else:
+            asked = read_prompt(prompt, file or [], terminal)
+            plan = make_plan(choices, context.settings, asked, context.machine, outer_is_judge=True, web=bool(web))
+            earlier, errand = None, Errand("analyze", choices, plan.models)
+        delivery.announce(plan, terminal, errand.asks, answers=False, earlier=earlier)
         strict = context.settings.strict if strict is None else strict
         deliver = partial(delivery.deliver_analysis, terminal=terminal, as_json=json, strict=strict)
-        context.carry_out(pipeline.analyze, plan, deliver)
+        context.carry_out(partial(pipeline.analyze, earlier=earlier), plan, deliver, errand)

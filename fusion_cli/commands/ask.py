@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Annotated
 
-import typer  # noqa: TC002  # it reads the annotations
+import typer  # it reads the annotations
 
 from fusion_cli import options
 from fusion_cli.errors import UsageError
+from fusion_cli.terminal import one_line
 
 if TYPE_CHECKING:
     from fusion_cli.choices import Choices
     from fusion_cli.context import Context
     from fusion_cli.plan import Plan
     from fusion_cli.results import AskRun
+    from fusion_cli.resuming import TakenUp
+    from fusion_cli.run_files import SavedRun
 
+
+Rewrite = Annotated[
+    str | None,
+    typer.Option("--from", metavar="RUN", help="Have -m write another answer from a run's responses: one call."),
+]
+ContinueLast = Annotated[bool, typer.Option("-c", help="Continue the last conversation: PROMPT is the next question.")]
+Continue = Annotated[str | None, typer.Option("--continue", metavar="RUN", help="The same with a given run.")]
 
 app = options.command_app("ask")
 
@@ -25,6 +36,10 @@ def ask(
     prompt: options.Question = None,
     file: options.Files = None,
     request: options.Request = None,
+    resume: options.Resume = None,
+    rewrite: Rewrite = None,
+    continue_last: ContinueLast = False,
+    continue_: Continue = None,
     panel: options.Panel = None,
     judge: options.Judge = None,
     model: options.Outer = None,
@@ -42,6 +57,8 @@ def ask(
     quotes: options.Quotes = None,
     second_look: options.SecondLook = None,
     strict: options.Strict = None,
+    verbose: options.Verbose = False,
+    raw: options.Raw = False,
     json: options.AsJson = False,
     json_schema: options.AskSchema = False,
 ) -> None:
@@ -51,15 +68,18 @@ def ask(
 
     With a question as argument, standard input is material: git diff | fusion ask "What could break?"
     """
-    from fusion_cli import delivery, pipeline
-    from fusion_cli.context import Context
+    from functools import partial
+
+    from fusion_cli import delivery, pipeline, resuming
+    from fusion_cli.context import Context, Errand
     from fusion_cli.flags import choices_from
     from fusion_cli.inputs import read_prompt
+    from fusion_cli.outcome import ask_run_without_calls
     from fusion_cli.planning import make_plan
-    from fusion_cli.record import ask_run_without_calls
 
-    context = Context(ctx.obj)
+    context = Context(ctx.obj, is_verbose=verbose)
     terminal = context.terminal
+    terminal.is_raw = raw
 
     def deliver(run: AskRun, shown: bool) -> None:
         if json:
@@ -76,15 +96,62 @@ def ask(
 
     with delivery.told_as_json(ask_run_without_calls, terminal, wanted=json):
         choices = choices_from(ctx.params)
-        if request is not None:
-            if prompt is not None or file:
-                raise UsageError("--request has its question in it: give neither PROMPT nor --file with it")
-            plan = plan_of_request(request, choices, context, web=bool(web))
+        ways = {"--request": request, "--resume": resume, "--from": rewrite, "--continue": continue_}
+        named = [way for way, name in (ways | {"-c": continue_last or None}).items() if name is not None]
+        if named[1:]:
+            raise UsageError(f"{' and '.join(named)} say in two ways what to ask: choose one")
+        if named and named[0] in ("--request", "--resume", "--from") and (prompt is not None or file):
+            raise UsageError(f"{named[0]} has its question in it: give neither PROMPT nor --file with it")
+        if resume is not None or rewrite is not None:
+            taken = taken_up(resume, rewrite, choices, context)
+            plan, earlier = taken.plan, taken.earlier
+            errand = Errand("ask", choices, taken.asks, earlier.run)
         else:
-            asked = read_prompt(prompt, file or [], terminal)
-            plan = make_plan(choices, context.settings, asked, context.machine, web=bool(web))
-        delivery.announce(plan, terminal, answers=True)
-        context.carry_out(pipeline.ask, plan, deliver, show_answer=terminal.stdout_is_tty and not json)
+            parent = None
+            if request is not None:
+                plan = plan_of_request(request, choices, context, web=bool(web))
+            elif continue_last or continue_ is not None:
+                asked = read_prompt(prompt, file or [], terminal)
+                parent = conversation_to_continue(continue_, context)
+                choices = resuming.choices_of_continued(parent, choices)
+                told = resuming.continued_prompt(parent, asked)
+                plan = make_plan(choices, context.settings, told, context.machine, web=bool(web))
+                plan = resuming.continued_plan(parent, asked, plan)
+            else:
+                asked = read_prompt(prompt, file or [], terminal)
+                plan = make_plan(choices, context.settings, asked, context.machine, web=bool(web))
+            earlier = None
+            errand = Errand("ask", choices, plan.models, parent.summary.run if parent else None)
+        delivery.announce(plan, terminal, errand.asks, answers=True, earlier=earlier)
+        story = partial(pipeline.ask, earlier=earlier)
+        context.carry_out(story, plan, deliver, errand, show_answer=terminal.stdout_is_tty and not json)
+
+
+def taken_up(resume: str | None, rewrite: str | None, flags: Choices, context: Context) -> TakenUp:
+    """Return how an earlier run is taken up: gone on with, or written from by another model.
+
+    Raises:
+        UsageError: There is no such run, or it cannot be taken up so.
+    """
+    from fusion_cli import resuming, run_files
+
+    settings, machine = context.settings, context.machine
+    saved = run_files.read(run_files.find(settings.runs_dir, resume or rewrite or ""))
+    if resume is not None:
+        return resuming.resumed(saved, flags, settings, machine, answers=True)
+    return resuming.rewritten(saved, flags, settings, machine)
+
+
+def conversation_to_continue(name: str | None, context: Context) -> SavedRun:
+    """Return the run whose conversation goes on: the one that is named, or the last that `ask` made.
+
+    Raises:
+        UsageError: There is none.
+    """
+    from fusion_cli import run_files
+
+    folder = context.settings.runs_dir
+    return run_files.read(run_files.find(folder, name or run_files.LAST, command=None if name else "ask"))
 
 
 def plan_of_request(name: str, flags: Choices, context: Context, *, web: bool) -> Plan:
@@ -110,7 +177,12 @@ def whether_the_panel_met(run: AskRun, plan: Plan) -> str:
     asked = run.result is not None
     if run.fused:
         answered = len(run.result.responses or ()) if run.result else 0
-        said = f"The panel met: {answered} of {seats} answered"
+        dropped = [
+            f", {one_line(row.label, 80)} {when[0]}"
+            for row in (run.result and run.result.failed_models) or ()
+            if (when := re.match("dropped at [0-9]+ s", row.error))
+        ]
+        said = f"The panel met: {answered} of {seats} answered{''.join(dropped)}"
         if run.result and run.result.analysis is None:
             said += ", without an analysis"
     elif asked:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -11,12 +11,17 @@ from fusion_cli import options
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fusion_cli.saved import SavedResponses
-    from fusion_cli.terminal import Terminal
+    from fusion_cli.context import Context
+    from fusion_cli.earlier import Earlier
+    from fusion_cli.plan import Panelist
+    from fusion_cli.run_files import SavedRun
 
 Source = Annotated[
     str | None,
-    typer.Argument(metavar="FILE", help="What `analyze --json` or `ask --json` printed; '-' is standard input."),
+    typer.Argument(
+        metavar="RUN",
+        help="A recorded run: an id, its beginning, or 'last'; or a file with what --json printed ('-': stdin).",
+    ),
 ]
 Responses = Annotated[
     list[str] | None,
@@ -58,6 +63,8 @@ def judge(
     quotes: options.Quotes = None,
     second_look: options.SecondLook = None,
     strict: options.Strict = None,
+    verbose: options.Verbose = False,
+    raw: options.Raw = False,
     json: options.AsJson = False,
     json_schema: options.AnalysisSchema = False,
 ) -> None:
@@ -66,51 +73,84 @@ def judge(
     The panel is not asked again. The judge is: once, or twice with --second-look, with further turns where it looks
     things up; a reply that cannot be used is asked for once more.
 
-    Example: fusion judge analysis.json -j openai/gpt-5
+    Example: fusion judge last -j openai/gpt-5
 
     Example: fusion judge --prompt "Which?" --response ann=a.txt --response bob=b.txt
     """
     from functools import partial
 
     from fusion_cli import delivery, pipeline
-    from fusion_cli.context import Context
+    from fusion_cli.context import Context, Errand
     from fusion_cli.flags import choices_from
+    from fusion_cli.outcome import analysis_run_without_calls
     from fusion_cli.plan import Prompt
     from fusion_cli.planning import make_judge_plan
-    from fusion_cli.record import analysis_run_without_calls
 
-    context = Context(ctx.obj)
+    context = Context(ctx.obj, is_verbose=verbose)
     terminal = context.terminal
+    terminal.is_raw = raw
     with delivery.told_as_json(analysis_run_without_calls, terminal, wanted=json):
         choices = choices_from(ctx.params)
-        saved = _responses(source, response or (), prompt, prompt_file, terminal)
-        asked, panel = Prompt(saved.prompt), list(saved.responses)
-        plan = make_judge_plan(choices, context.settings, asked, panel, context.machine, web=bool(web))
-        plan = plan._replace(warnings=(*saved.warnings, *plan.warnings))
-        delivery.announce(plan, terminal, answers=False)
-        story = partial(pipeline.judge_responses, responses=saved.responses, missing=saved.missing, cited=saved.cited)
+        work = _work(source, response or (), prompt, prompt_file, context)
+        plan = make_judge_plan(
+            choices, context.settings, Prompt(work.prompt), work.panel, context.machine, web=bool(web)
+        )
+        plan = plan._replace(warnings=(*work.warnings, *plan.warnings))
+        delivery.announce(plan, terminal, {plan.judge}, answers=False)
+        story = partial(pipeline.judge_responses, earlier=work.earlier, missing=work.missing)
         strict = context.settings.strict if strict is None else strict
         deliver = partial(delivery.deliver_analysis, terminal=terminal, as_json=json, strict=strict)
-        context.carry_out(story, plan, deliver, known=saved.as_known())
+        context.carry_out(story, plan, deliver, Errand("judge", choices, {plan.judge}, work.earlier.run or None))
 
 
-def _responses(
-    source: str | None, response: Sequence[str], prompt: str | None, prompt_file: str | None, terminal: Terminal
-) -> SavedResponses:
-    """Return what is to be judged, once it is clear which of the two ways to say it was taken."""
+class Work(NamedTuple):
+    """What is to be judged: what was asked, who sat on the panel, what they said, and what to say of that.
+
+    `missing` is how many further panelists there were, who have no seat.
+    """
+
+    prompt: str
+    panel: Sequence[Panelist]
+    earlier: Earlier
+    missing: int = 0
+    warnings: tuple[str, ...] = ()
+
+
+def _work(
+    source: str | None, response: Sequence[str], prompt: str | None, prompt_file: str | None, context: Context
+) -> Work:
+    """Return what is to be judged, once it is clear which of the ways to say it was taken."""
+    from fusion_cli import run_files
     from fusion_cli.errors import UsageError
     from fusion_cli.inputs import MAX_RESPONSE_BYTES, MAX_SAVED_BYTES, read_text, read_what_was_asked
     from fusion_cli.saved import label_and_file, labelled_responses, read_responses
 
+    terminal = context.terminal
     if source is not None and response:
         raise UsageError("FILE and --response both say what to judge: choose one")
     if source is None and not response:
-        raise UsageError("there is nothing to judge: name a FILE, or texts with --response LABEL=FILE")
+        raise UsageError("there is nothing to judge: name a RUN or a FILE, or texts with --response LABEL=FILE")
     named = [label_and_file(said) for said in response]
     if [source, prompt_file, *(file for _, file in named)].count("-") > 1:
         raise UsageError("standard input can be read once: '-' stands twice")
     asked = read_what_was_asked(prompt, prompt_file, terminal)
+    if source is not None and (path := run_files.journal_named(context.settings.runs_dir, source)):
+        return _recorded(run_files.read(path), asked)
     if source is not None:
-        return read_responses(read_text(source, terminal, said="FILE", limit=MAX_SAVED_BYTES), source, asked)
-    texts = [(label, read_text(file, terminal, said="--response", limit=MAX_RESPONSE_BYTES)) for label, file in named]
-    return labelled_responses(texts, asked)
+        saved = read_responses(read_text(source, terminal, said="FILE", limit=MAX_SAVED_BYTES), source, asked)
+    else:
+        texts = [
+            (label, read_text(file, terminal, said="--response", limit=MAX_RESPONSE_BYTES)) for label, file in named
+        ]
+        saved = labelled_responses(texts, asked)
+    return Work(saved.prompt, list(saved.responses), saved.as_earlier(), saved.missing, saved.warnings)
+
+
+def _recorded(saved: SavedRun, asked: str | None) -> Work:
+    """Return the panel of a recorded run; those who had only begun are judged as cut off."""
+    from fusion_cli.errors import UsageError
+
+    if not saved.responses:
+        raise UsageError(f"the run {saved.summary.run} has no responses to judge")
+    earlier = saved.as_earlier(is_closed=True)._replace(analysis=None, is_judged=False)
+    return Work(asked or saved.prompt or saved.plan.prompt.text(), saved.plan.panel, earlier)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # Words before a tool call are no answer: so much of the first turn is held back until that is settled.
 _HELD_BACK_CHARS = 400
+_BUSY, _LONG_WAIT_S = {429, 503}, 1.0
 
 
 class PlainSink:
@@ -25,14 +26,16 @@ class PlainSink:
     Args:
         terminal: Where to.
         show_answer: Whether the answer is shown while it is written.
+        is_verbose: Whether every call that is tried again is told of, not only one that has to wait.
 
     Attributes:
         answer_shown: Whether all of the answer has been.
     """
 
-    def __init__(self, terminal: Terminal, *, show_answer: bool) -> None:
+    def __init__(self, terminal: Terminal, *, show_answer: bool, is_verbose: bool = False) -> None:
         self._terminal = terminal
         self._show_answer = show_answer
+        self._is_verbose = is_verbose
         self._cleaner = Cleaner()
         self._held = ""
         self._shown = False
@@ -64,6 +67,14 @@ class PlainSink:
                 self._note_tool("panel", label, tool, about, status, error)
             case events.AnalysisToolCall(_, tool, about, status, error):
                 self._note_tool("judge", self._judge, tool, about, status, error)
+            case events.CallRetried(role, label, attempt, wait_s, error, status_code):
+                if self._is_verbose or (status_code in _BUSY and wait_s >= _LONG_WAIT_S):
+                    who, which = "answer" if role == "outer" else role, f" (attempt {attempt})" * self._is_verbose
+                    self._note(who, label, f"tries again in {wait_s:.1f} s{which}: {one_line(error)}")
+            case events.PanelCompleted(label, from_run=str(run)):
+                self._note("panel", label, f"answered in the run {one_line(run, 80)}")
+            case events.PanelFailed(label, _, error, from_run=str(run)):
+                self._note("panel", label, f"failed in the run {one_line(run, 80)}: {one_line(error)}")
             case events.PanelCompleted(label, _, _, duration_s, usage, truncated, citations):
                 cut = ", cut off" if truncated else ""
                 cited = f", {_count(len(citations), 'source')}" if citations else ""

@@ -79,6 +79,8 @@ def test_json_has_exactly_its_keys() -> None:
         "prompt",
         "failure_reason",
         "error",
+        "run",
+        "parent",
         "degraded",
         "sources",
         "supported",
@@ -211,13 +213,13 @@ def test_failed_outer_model_has_its_status_and_prints_json(reply: Reply, status:
 
 
 def test_failed_answer_keeps_the_panel(tmp_path: Path) -> None:
-    """An outer model that fails costs nothing twice: the panel is kept in a private file that `judge` reads."""
+    """An outer model that fails costs nothing twice: the run is kept in a private file that `judge` reads."""
     with WireServer(default=deliberation(latency_s=0)) as server:
         server.script("openai/gpt-5", failure(400, "no"), role="outer")
         ended = fusion("ask", *MODELS, "--tool-choice", "required", "x", server=server)
         before = len(server.requests)
-        [line] = [line for line in ended.stderr.splitlines() if "are kept" in line]
-        kept = Path(line.partition("fusion judge ")[2])
+        [line] = [line for line in ended.stderr.splitlines() if line.startswith("Kept in ")]
+        kept = Path(line.removeprefix("Kept in "))
         judged = fusion("judge", str(kept), "-j", "z/judge", server=server)
         asked = len(server.requests) - before
     assert ended.status == 1
@@ -267,7 +269,7 @@ def test_signal_ends_the_run_and_keeps_what_was_answered(signum: int, status: in
     assert process.returncode == status
     assert (shape["status"], shape["failure_reason"]) == ("error", "cancelled")
     assert [row["model"] for row in shape["result"]["responses"]] == ["openai/gpt-5"]
-    assert b"are kept: fusion judge" in stderr
+    assert f"To go on: fusion ask --resume {shape['run']}\n".encode() in stderr
     assert b"Traceback" not in stderr
     assert closed
 

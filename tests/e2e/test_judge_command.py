@@ -164,7 +164,7 @@ def test_schema_of_what_is_printed() -> None:
 
 
 def test_paid_judgement_that_cannot_be_printed_is_kept(folder: Path) -> None:
-    """On a full disk the new analysis goes, with the responses, to a file that `fusion judge` reads."""
+    """On a full disk the new analysis is, with the responses, in a file that `fusion judge` reads."""
     with WireServer(default=deliberation(latency_s=0)) as server, Path("/dev/full").open("wb") as disk:
         full = subprocess.run(
             [FUSION, "judge", str(folder / "saved.json"), *JUDGE],
@@ -175,8 +175,8 @@ def test_paid_judgement_that_cannot_be_printed_is_kept(folder: Path) -> None:
             check=False,
             text=True,
         )
-        kept = Path(full.stderr.split("are kept: fusion judge ")[1].splitlines()[0])
+        kept = Path(full.stderr.split("Kept in ")[1].splitlines()[0])
         again = fusion("judge", str(kept), *JUDGE, server=server)
     assert full.returncode == 1
-    assert json.loads(kept.read_bytes())["analysis"]["consensus"]
+    assert b'"type":"fusion_call.analysis.completed"' in kept.read_bytes()
     assert [row["label"] for row in again.json()["responses"]] == ["ann", "bob"]

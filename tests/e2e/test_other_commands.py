@@ -37,6 +37,8 @@ def test_analyze_prints_the_tool_result_at_the_top() -> None:
         "status",
         "analysis",
         "responses",
+        "run",
+        "parent",
         "degraded",
         "sources",
         "supported",

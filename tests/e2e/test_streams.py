@@ -32,7 +32,7 @@ def test_full_disk_keeps_the_panel() -> None:
         done = shell(f"{ASK} > /dev/full", server)
     assert done.returncode == 1
     assert "fusion: standard output: No space left on device" in done.stderr
-    assert "are kept: fusion judge" in done.stderr
+    assert "To go on: fusion ask --resume 2" in done.stderr
 
 
 def test_closed_output_is_said_before_anything_is_paid() -> None:

@@ -143,7 +143,7 @@ def test_panelists_starved_by_a_low_limit() -> None:
     seen = run(*CONVENED, *MODELS, "--max-completion-tokens", "5", "x", script=script)
     [failed] = seen.run["result"]["failed_models"]
     assert failed["model"] == "a/one"
-    assert "length" in failed["error"]
+    assert "the model only thought and reached its token limit" in failed["error"]
     assert seen.run["warnings"] == ["the response of b/two was cut off by its token limit"]
 
 

@@ -33,10 +33,11 @@ RESPONSES = [{"model": "str", "content": "str"}]
 
 
 def without_labels(result: Any) -> Any:
-    """Return a printed result without the label that stands beside each model."""
+    """Return a printed result without our own keys: the label beside each model, and how far a broken text got."""
     rows = [*result.get("responses", []), *result.get("failed_models", [])]
     assert all(row.pop("label") == row["model"] for row in rows)
-    return result
+    failed = [{key: row[key] for key in row if key not in ("partial", "content")} for row in rows if "error" in row]
+    return {**result, **({"failed_models": failed} if failed else {})}
 
 
 SUCCESS: Rows = {

@@ -5,6 +5,7 @@ import asyncio
 from fusion_cli import pipeline
 from fusion_cli.errors import KeyRejectedError, ServerFailedError
 from fusion_cli.plan import label_panel
+from fusion_cli.saved import SavedResponses
 from tests.story.scripted import JUDGE_REPLY, ScriptedModels, Seen, plan, says
 
 
@@ -42,9 +43,9 @@ def test_judge_alone_costs_one_call() -> None:
     """Judging responses that exist asks the judge once and no panel."""
     models = ScriptedModels().script("judge", "j", says(JUDGE_REPLY))
     what = plan()
-    responses = dict(zip(what.panel, ["now", "later"], strict=True))
+    saved = SavedResponses("q", dict(zip(what.panel, ["now", "later"], strict=True)), 0)
     with models:
-        run = asyncio.run(pipeline.judge_responses(what, models, Seen(), responses=responses, missing=0))
+        run = asyncio.run(pipeline.judge_responses(what, models, Seen(), saved.as_earlier(), 0))
     assert run.analysis
     assert len(run.calls) == 1
 

@@ -135,7 +135,9 @@ def test_quotes_are_checked_against_the_responses() -> None:
     ]
     assert "quote" not in str(shape["analysis"])
     assert "copied exactly" in models.requests("judge")[0].messages[-1].content
-    assert seen.events[-1] == events.AnalysisCompleted(run.analysis, seen.events[-1].duration_s, run.supported, None)  # type: ignore[union-attr,arg-type]
+    told = seen.events[-1]
+    assert isinstance(told, events.AnalysisCompleted)
+    assert (told.analysis, told.supported, told.quotes) == (run.analysis, run.supported, run.quotes)
 
 
 def test_without_quotes_none_are_asked_for_or_counted() -> None:

@@ -13,6 +13,7 @@ from fusion_cli.chat import ChatRequest, Citation, Completion, Delta, ModelName,
 from fusion_cli.errors import ModelRejectedError
 from fusion_cli.plan import Plan
 from fusion_cli.results import AnalysisRun, AskRun
+from fusion_cli.saved import SavedResponses
 from fusion_cli.sinks.analysis_text import source_lines
 from tests.story.scripted import JUDGE_REPLY, ScriptedModels, Seen, calls, plan, says
 
@@ -244,12 +245,9 @@ def test_pages_of_responses_that_exist_are_sources() -> None:
     what = plan()._replace(tools=TOOLS)
     a, b = what.panel
     models = ScriptedModels().script("judge", "j", citing(JUDGE_REPLY, THREE))
+    saved = SavedResponses("q", {a: "now", b: "later"}, 0, cited={"b": (ONE,), "a": (TWO, ONE)})
     with models:
-        run = asyncio.run(
-            pipeline.judge_responses(
-                what, models, Seen(), responses={a: "now", b: "later"}, missing=0, cited={"b": (ONE,), "a": (TWO, ONE)}
-            )
-        )
+        run = asyncio.run(pipeline.judge_responses(what, models, Seen(), saved.as_earlier(), 0))
     assert pages_of(run) == [TWO, ONE, THREE]
     assert listed(models.requests("judge")[0]) == {
         "now": ["[1] https://two.example/ Two", "[2] https://one.example/ One"],

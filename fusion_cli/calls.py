@@ -1,0 +1,187 @@
+"""One run's calls to models: each within its phase's time, and with a note of what came of it.
+
+Knows no prompt and no policy: what a failed call means is the story's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from fusion_cli import events
+from fusion_cli.errors import EmptyCompletionError, ModelError, OutOfTimeError
+from fusion_cli.phases import Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fusion_cli.chat import ChatRequest, Citation, Completion, Delta, ModelClient, ToolStep, Usage
+    from fusion_cli.events import Emit
+    from fusion_cli.plan import Limits
+
+Role = Literal["outer", "panel", "judge"]
+
+
+class CallNote(NamedTuple):
+    """One call that has ended; `refused` when the server turned it down, so that it cost nothing."""
+
+    role: Role
+    model: str
+    answered_by: str | None
+    label: str
+    attempts: int
+    duration_s: float
+    finish_reason: str | None
+    usage: Usage | None
+    tools: tuple[str, ...]
+    steps: tuple[ToolStep, ...]
+    citations: tuple[Citation, ...]
+    error: str | None
+    refused: bool
+
+
+class Calls:
+    """Make calls and note them.
+
+    Args:
+        models: Whom to ask.
+        limits: How long a call may be silent.
+        emit: Told of attempts that are made again.
+        warn: Told of what the user should know.
+
+    Attributes:
+        notes: Every call that has ended, in that order.
+        phases: Each role's time.
+        unfinished: What cancelled calls had written, by label.
+    """
+
+    def __init__(self, models: ModelClient, limits: Limits, emit: Emit, warn: Callable[[str], None]) -> None:
+        self._models = models
+        self._limits = limits
+        self._emit = emit
+        self._warn = warn
+        self.notes: list[CallNote] = []
+        self.phases: dict[Role, Phase] = {"outer": Phase(), "panel": Phase(), "judge": Phase()}
+        self.unfinished: dict[str, str] = {}
+
+    async def make(
+        self,
+        role: Role,
+        request: ChatRequest,
+        on_delta: Callable[[Delta], None],
+        *,
+        label: str,
+        text_needed: bool,
+        calls_suffice: bool,
+    ) -> tuple[Completion, float]:
+        """Put one request to its model and note what came of it; return it with its duration in seconds.
+
+        Raises:
+            ModelError: The call failed, ran out of its phase's time, or brought no text where text is needed.
+        """
+        request = request._replace(timeout_s=self._limits.timeout_s, idle_timeout_s=self._limits.idle_timeout_s)
+        under_way = _UnderWay(role, request, label)
+
+        def watch(delta: Delta) -> None:
+            under_way.watch(delta)
+            if delta.retry:
+                self._emit(events.CallRetried(role, label, *delta.retry))
+            else:
+                on_delta(delta)
+
+        try:
+            async with self.phases[role].bounded():
+                completion = await self._models.complete(request, watch)
+        except ModelError as error:
+            if isinstance(error, OutOfTimeError):
+                error.partial, error.attempts = under_way.text, under_way.attempts
+            raise self._noted(under_way, error) from error.__cause__
+        except asyncio.CancelledError:
+            self.unfinished[label] = under_way.text
+            self.notes.append(under_way.note(None, None, "cancelled"))
+            raise
+        except Exception as bug:  # costs this call, and not what the others have answered
+            raise self._noted(under_way, ModelError(f"internal error: {type(bug).__name__}: {bug}")) from bug
+        if completion.skipped:
+            self._warn(f"{label}: {completion.skipped} broken event(s) of the stream were skipped")
+        text_needed = text_needed and not (calls_suffice and completion.tool_calls)
+        if text_needed and (why := under_way.why_no_answer(completion)):
+            raise self._noted(under_way, EmptyCompletionError(why), completion)
+        note = under_way.note(completion, None, None)
+        self.notes.append(note)
+        return completion, note.duration_s
+
+    def _noted(self, under_way: _UnderWay, error: ModelError, completion: Completion | None = None) -> ModelError:
+        error.provider, error.model = under_way.request.model
+        note = under_way.note(completion, error, str(error))
+        self.notes.append(note)
+        error.duration_s = note.duration_s
+        return error
+
+
+class _UnderWay:
+    """What is known of a call while it is awaited."""
+
+    def __init__(self, role: Role, request: ChatRequest, label: str) -> None:
+        self.role = role
+        self.request = request
+        self.label = label
+        self.attempts = 1
+        self._started = time.monotonic()
+        self._texts: list[str] = []
+        self._steps: list[ToolStep] = []
+        self._has_thought = False
+
+    @property
+    def text(self) -> str:
+        """What has been written since the last tool call."""
+        return "".join(self._texts)
+
+    def watch(self, delta: Delta) -> None:
+        """Take note of what arrives."""
+        if delta.retry:
+            self.attempts = delta.retry.attempt
+        elif delta.step:
+            self._texts.clear()  # what was written before a tool call is no part of the response
+            if delta.step.status != "started":
+                self._steps.append(delta.step)
+        else:
+            if delta.text:
+                self._texts.append(delta.text)
+            self._has_thought = self._has_thought or bool(delta.reasoning)
+
+    def why_no_answer(self, completion: Completion) -> str:
+        """Return why a finished completion is no answer; nothing where it is one."""
+        if completion.finish_reason == "content_filter":
+            return "the provider's content filter stopped it"
+        if completion.text.strip():
+            return ""
+        if completion.refusal:
+            return f"the model refused: {' '.join(completion.refusal.split())[:200]}"
+        if self._has_thought:
+            cut = " and reached its token limit: raise --max-completion-tokens" if completion.truncated else ""
+            return f"Stream completed without producing any text: the model only thought{cut}"
+        usual = completion.finish_reason in (None, "stop")
+        return "Stream completed without producing any text" + ("" if usual else f" ({completion.finish_reason})")
+
+    def note(self, completion: Completion | None, error: ModelError | None, problem: str | None) -> CallNote:
+        """Return the note of the call, which has ended now."""
+        attempts = completion.attempts if completion else error.attempts if error else self.attempts
+        return CallNote(
+            self.role,
+            self.request.model.slug,
+            completion.model if completion else None,
+            self.label,
+            attempts,
+            round(time.monotonic() - self._started, 3),
+            completion.finish_reason if completion else None,
+            completion.usage if completion else error.usage if error else None,
+            tuple(tool.type.rpartition(":")[2] for tool in self.request.server_tools),
+            tuple(self._steps),
+            completion.citations if completion else (),
+            problem,
+            refused=bool(
+                error and error.status_code and not error.partial and error.usage is None and completion is None
+            ),
+        )
