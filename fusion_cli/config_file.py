@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fusion_cli import values
+from fusion_cli import amounts, key_sources, values
 from fusion_cli.errors import ConfigError, UsageError
+from fusion_cli.key_shapes import may_be_secret
 from fusion_cli.presets import PRESETS
-from fusion_cli.values import NAME_PATTERN, Kind, MisfitError, describe, may_be_secret, printable, shown
+from fusion_cli.values import NAME_PATTERN, Kind, MisfitError, describe, printable, shown
 
 BUILT_IN_PROVIDERS = ("openrouter", "local")
 SEARCH_KEYS = {"brave": "BRAVE_API_KEY", "tavily": "TAVILY_API_KEY"}  # whose, and the variable that holds it
@@ -92,6 +93,18 @@ _CHOICES = (
         "whether the responses are judged a second time, in reversed order",
         "true",
     ),
+    Key("timeout", amounts.DURATION, "how long each call may take to its first words", "300"),
+    Key("idle_timeout", amounts.DURATION, "how long a model may pause in the middle of its words", '"2m"'),
+    Key("deadline", amounts.DURATION, "how long the whole run may take", '"30m"'),
+    Key("quorum", values.QUORUM, "how many responses are enough to close the panel after the grace", "2"),
+    Key("grace", amounts.GRACE, "how long the other panelists have once the quorum is there", '"30s"'),
+    Key("max_cost", amounts.MONEY, "how many US dollars a run may take", "0.50"),
+    Key(
+        "allow_unknown_cost",
+        values.SWITCH,
+        "whether models whose price nobody knows may be called under max_cost",
+        "false",
+    ),
 )
 
 KEYS = (
@@ -99,6 +112,7 @@ KEYS = (
     Key("preset", values.NAME, "a named panel with its judge, built in or of your own", '"general-high"'),
     *_CHOICES,
     Key("strict", values.SWITCH, "whether a degraded run ends with status 3", "false"),
+    Key("save", values.SWITCH, "whether runs are kept in your data folder", "true"),
     Key("local.model", values.PATH, "your own weights for the embedded engine", '"~/models/own.gguf"'),
     Key("web.search", values.SEARCH, "which search the tool runs for models whose server has none", '"searxng"'),
     Key("web.searxng_url", values.URL, "a SearXNG server's address", '"http://127.0.0.1:8888"'),
@@ -116,9 +130,21 @@ KEYS = (
     ),
     Key(
         "providers.NAME.api_key_env",
-        values.VARIABLE,
+        key_sources.VARIABLE,
         "the environment variable that holds the server's key",
         '"LAB_API_KEY"',
+    ),
+    Key(
+        "providers.NAME.api_key_file",
+        key_sources.FILE,
+        "the file that holds the server's key, of mode 0600",
+        '"~/.config/lab.key"',
+    ),
+    Key(
+        "providers.NAME.api_key_command",
+        key_sources.COMMAND,
+        "the command whose first line is the server's key",
+        '"pass show lab"',
     ),
     Key("presets.NAME.description", values.DESCRIPTION, "what a preset of your own is for", '"two minds of mine"'),
     *(key._replace(name=f"presets.NAME.{key.name}") for key in _CHOICES),
@@ -265,7 +291,7 @@ def _unknown_hint(name: str) -> str:
         variables = " and ".join(SEARCH_KEYS.values())
         return f"the keys of web are {own}; API keys are never in this file: they are read from {variables}"
     if re.search(r"(?i)key|token(?!s)|secret|password", name) or may_be_secret(name):
-        return "keys of providers are never in this file: it names the environment variable that holds one"
+        return "keys of providers are never in this file: it names the variable, the file or the command that has one"
     if name.startswith("presets."):
         return "the keys of a preset are description, " + ", ".join(key.name for key in _CHOICES)
     known = ", ".join(key.name for key in KEYS if not key.name.startswith("presets."))

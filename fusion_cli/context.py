@@ -16,6 +16,7 @@ from fusion_cli import settings as settings_module
 from fusion_cli.chat import Endpoint
 from fusion_cli.errors import SIGNALS, DegradedError, InterruptError, UsageError
 from fusion_cli.events import fan_out
+from fusion_cli.keys import obtain_key
 from fusion_cli.naming import Machine
 from fusion_cli.terminal import Terminal, one_line
 
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
     from fusion_cli.choices import Choices
     from fusion_cli.events import Emit
     from fusion_cli.plan import Plan
+    from fusion_cli.providers import Provider
     from fusion_cli.results import Run
-    from fusion_cli.settings import Provider, Settings
+    from fusion_cli.settings import Settings
     from fusion_cli.sinks.journal import Journal
 
     Story = Callable[[Plan, ModelClient, Emit], Awaitable["R"]]
@@ -47,14 +49,12 @@ class Errand(NamedTuple):
         choices: What was chosen explicitly.
         asks: The models that may have to be called.
         parent: The run that this one takes up.
-        is_saved: Whether a journal is kept.
     """
 
     command: str
     choices: Choices
     asks: Collection[ModelName]
     parent: str | None = None
-    is_saved: bool = True
 
 
 class Context:
@@ -63,13 +63,15 @@ class Context:
     Args:
         config_flag: What the global `--config` named.
         is_verbose: Whether the user wants to hear more.
+        save: Whether runs are kept, where that was said.
 
     Raises:
         UsageError: There is no standard output.
     """
 
-    def __init__(self, config_flag: Path | None, *, is_verbose: bool = False) -> None:
+    def __init__(self, config_flag: Path | None, *, is_verbose: bool = False, save: bool | None = None) -> None:
         self._config_flag = config_flag
+        self._save = save
         self._is_verbose = is_verbose
         self.terminal = Terminal()
         if sys.stdout is None:
@@ -138,7 +140,7 @@ class Context:
             plain(Warned(text))
 
         journal = None
-        if errand.is_saved:
+        if self.settings.save is not False if self._save is None else self._save:
             folder = self.settings.runs_dir
             journal = Journal(folder, errand.command, plan, errand.choices, errand.parent, complain)
         emit = fan_out([journal, plain] if journal else [plain])
@@ -202,7 +204,7 @@ class Context:
             provider = self.settings.providers[model.provider]
             endpoints[model] = Endpoint(
                 provider.base_url,
-                provider.api_key,
+                obtain_key(provider),
                 _OPENROUTER_HEADERS if provider.is_openrouter else (),
                 _key_hint(provider),
                 has_catalogue=provider.is_openrouter,
@@ -255,6 +257,9 @@ class Context:
 
 
 def _key_hint(provider: Provider) -> str:
+    """Return where the key of a provider comes from, for whoever has to change it."""
+    if not provider.api_key and (provider.api_key_file or provider.api_key_command):
+        return f"It comes from providers.{provider.name}.api_key_{'file' if provider.api_key_file else 'command'}."
     if provider.is_openrouter:
         return f"Set {provider.api_key_env} (a key is at https://openrouter.ai/keys)."
     if provider.api_key_env:

@@ -6,7 +6,7 @@ Knows the parameters by their names, no command and no Typer. Whether what is na
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fusion_cli import values
+from fusion_cli import amounts, values
 from fusion_cli.chat import Reasoning
 from fusion_cli.choices import Choices, Seat
 from fusion_cli.errors import UsageError
@@ -21,8 +21,14 @@ _KINDS = {
     "temperature": values.TEMPERATURE,
     "system": values.TEXT,
     "seed": values.SEED,
+    "timeout": amounts.DURATION,
+    "idle_timeout": amounts.DURATION,
+    "deadline": amounts.DURATION,
+    "quorum": values.QUORUM,
+    "grace": amounts.GRACE,
+    "max_cost": amounts.MONEY,
 }
-_AS_THEY_ARE = ("preset", "provider", "quotes", "second_look")
+_AS_THEY_ARE = ("preset", "provider", "quotes", "second_look", "allow_unknown_cost")
 
 
 def choices_from(params: Mapping[str, Any]) -> Choices:

@@ -154,8 +154,8 @@ def _decode(data: bytes, name: str, limit: int) -> str:
 
 def _as_utf8(text: str, name: str) -> str:
     try:
-        text.encode()
-    except UnicodeEncodeError:
+        text = os.fsencode(text).decode()  # of a locale without Unicode Python takes each byte for half a character
+    except UnicodeError:
         raise UsageError(f"{name} is not UTF-8 text") from None
     if "\0" in text:
         raise UsageError(f"{name} holds a NUL character")

@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 from fusion_cli.chat import ModelName
 from fusion_cli.errors import ConfigError, CredentialError, UsageError
-from fusion_cli.settings import Provider, Settings, parse_model, resolve_provider
+from fusion_cli.keys import obtain_key
+from fusion_cli.providers import Provider
+from fusion_cli.settings import Settings, parse_model, resolve_provider
 from fusion_cli.values import describe
 
 
@@ -85,18 +87,19 @@ class Names:
 
 
 def demand_access(models: Iterable[ModelName], settings: Settings, machine: Machine) -> None:
-    """Raise what stands in the way of asking these models.
+    """Raise what stands in the way of asking these models; their providers' keys are obtained for that.
 
     Raises:
-        ConfigError: The embedded engine is needed, and missing.
-        CredentialError: A provider's key is needed, and not set.
+        ConfigError: The embedded engine is needed, and missing; or a key's file cannot be used.
+        CredentialError: A provider's key is needed, and not set; or the command for it failed.
     """
     for name in sorted({model.provider for model in models}):
         provider = settings.providers[name]
         if provider.is_local and not machine.engine_installed():
             raise ConfigError("the embedded engine is not installed", hint="pip install 'fusion-deliberation[local]'")
-        if provider.api_key_env and not provider.api_key:
+        if provider.api_key_env and not provider.has_key:
             raise _no_key(provider)
+        obtain_key(provider)
 
 
 def _no_key(provider: Provider, hint: str = "") -> CredentialError:

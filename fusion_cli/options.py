@@ -4,11 +4,15 @@ Declares, decides nothing: every value is text here, and `flags` says what is wr
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+from typer.exceptions import TyperException
+
+from fusion_cli.errors import UsageError
 
 
 def _take_text_as_it_is(parameters: list[Any]) -> list[Any]:
@@ -39,8 +43,31 @@ def _complete_in_plain_text() -> None:
     sys.modules.setdefault("rich", None)  # type: ignore[arg-type]  # Python's own way to say that there is none
 
 
+@contextmanager
+def _told_in_one_line(ctx: Any, args: list[str]) -> Iterator[None]:
+    """Make of Typer's usage errors one of ours: one line, where Typer prints four, and one that says what to do."""
+    try:
+        yield
+    except TyperException as error:
+        from fusion_cli.key_shapes import may_be_secret
+        from fusion_cli.values import shown
+
+        said = " ".join(error.format_message().split())
+        if may_be_secret(said):
+            said = "something on the command line does not belong there (not shown: it looks like a secret)"
+        hint = f"Try: {ctx.command_path} --help"
+        if any(arg.startswith("-") and len(arg.split()) > 1 for arg in args):
+            hint = f'A question that begins with a dash goes after --: {ctx.command_path} -- "-v or not?"'
+        raise UsageError(shown(said, 200), hint=hint) from None
+
+
 class Command(TyperCommand):
     """A command whose options are text."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Return what is left of the arguments."""
+        with _told_in_one_line(ctx, list(args)):
+            return super().parse_args(ctx, args)
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the parameters, ready to parse."""
@@ -54,6 +81,18 @@ class Command(TyperCommand):
 
 class Group(TyperGroup):
     """A group of commands whose own options are text."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Return what is left of the arguments."""
+        if not args:  # which prints the help
+            return super().parse_args(ctx, args)
+        with _told_in_one_line(ctx, []):
+            return super().parse_args(ctx, args)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that is named first, and what follows."""
+        with _told_in_one_line(ctx, []):
+            return super().resolve_command(ctx, args)
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the parameters, ready to parse."""
@@ -226,9 +265,54 @@ SecondLook = Annotated[
     bool | None,
     typer.Option("--second-look/--no-second-look", help="Judge twice, in opposite orders, and say what both find."),
 ]
+Timeout = Annotated[
+    str | None,
+    typer.Option(
+        "--timeout",
+        metavar="TIME",
+        help="How long a call may take to its first words, as 90, 2.5m or 1h30m (5m by default); 0 for no limit.",
+    ),
+]
+IdleTimeout = Annotated[
+    str | None,
+    typer.Option(
+        "--idle-timeout", metavar="TIME", help="How long a model may pause between its words (2m by default)."
+    ),
+]
+Deadline = Annotated[
+    str | None,
+    typer.Option("--deadline", metavar="TIME", help="How long the whole run may take (30m by default)."),
+]
+Quorum = Annotated[
+    str | None,
+    typer.Option("--quorum", metavar="N", help="How many responses are enough: after the grace the panel closes."),
+]
+Grace = Annotated[
+    str | None,
+    typer.Option(
+        "--grace",
+        metavar="TIME",
+        help="How long the others have once the quorum is there (30s by default); 0 for at once.",
+    ),
+]
+MaxCost = Annotated[
+    str | None,
+    typer.Option("--max-cost", metavar="USD", help="Start nothing that would take the run over so many dollars."),
+]
+AllowUnknownCost = Annotated[
+    bool | None,
+    typer.Option(
+        "--allow-unknown-cost/--no-allow-unknown-cost",
+        help="With --max-cost, call models whose price nobody knows all the same.",
+    ),
+]
 Strict = Annotated[
     bool | None,
     typer.Option("--strict/--no-strict", help="Exit with status 3 when the run is degraded."),
+]
+Save = Annotated[
+    bool | None,
+    typer.Option("--save/--no-save", help="Keep the run in the data folder, as it is by default."),
 ]
 Raw = Annotated[
     bool,

@@ -3,7 +3,7 @@
 Owns who is asked by default. Knows neither where a choice was written down nor how a plan is carried out.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
 from fusion_cli import defaults, web_tools
@@ -14,6 +14,7 @@ from fusion_cli.naming import Machine, Names, demand_access
 from fusion_cli.plan import (
     DEFAULT_MAX_COMPLETION_TOKENS,
     DEFAULT_MAX_TOOL_CALLS,
+    Limits,
     Panelist,
     Plan,
     Prompt,
@@ -25,7 +26,17 @@ from fusion_cli.settings import Settings
 from fusion_cli.values import describe, shown
 
 _T = TypeVar("_T")
-_PANELS = ("max_tool_calls", "max_completion_tokens", "temperature", "reasoning", "quotes", "second_look")
+_USUAL = Limits()
+_PANELS = (
+    "max_tool_calls",
+    "max_completion_tokens",
+    "temperature",
+    "reasoning",
+    "quotes",
+    "second_look",
+    "quorum",
+    "grace",
+)
 
 
 class Roles(NamedTuple):
@@ -100,7 +111,9 @@ def make_plan(
     if tool_choice == "none":
         plan = plan._replace(warnings=_vain(choices, asked, layered.from_preset, web=web))
     else:
+        refuse_quorum(choices, len(panel))
         plan = _equipped(choices, asked, plan, settings, machine, web=web)
+    plan = plan._replace(warnings=(*plan.warnings, *_pointless(choices, asked, meets=tool_choice != "none")))
     if outer.is_local:
         plan = plan._replace(answer_max_completion_tokens=defaults.LOCAL_MAX_TOKENS["answer"])
     demand_access(plan.models, settings, machine)
@@ -131,7 +144,8 @@ def make_judge_plan(
         raise UsageError("no judge was named", hint="Name one with -j.")
     judge = names.model(name)
     plan = _judged(asked, Plan(prompt, (), judge, judge, "none"))
-    plan = _equipped(choices, asked, plan, settings, machine, web=web)._replace(panel=tuple(panel))
+    plan = _equipped(choices, asked, plan, settings, machine, web=web)
+    plan = plan._replace(panel=tuple(panel), warnings=(*plan.warnings, *_pointless(choices, asked, meets=False)))
     demand_access(plan.models, settings, machine)
     return plan
 
@@ -265,7 +279,50 @@ def _judged(asked: Choices, plan: Plan) -> Plan:
         max_tool_calls=asked.max_tool_calls or DEFAULT_MAX_TOOL_CALLS,
         quotes=bool(asked.quotes),
         second_look=bool(asked.second_look),
+        limits=limits_of(asked, len(plan.panel)),
+        max_cost=asked.max_cost,
+        allow_unknown_cost=bool(asked.allow_unknown_cost),
     )
+
+
+def limits_of(asked: Choices, seats: int, usual: Limits = _USUAL) -> Limits:
+    """Return how long a run may take.
+
+    Args:
+        asked: What is asked for; a quorum in it that is layered holds for a smaller panel as for its own.
+        seats: How many the panel has.
+        usual: What holds where nothing is.
+    """
+    return Limits(
+        _limit(asked.timeout, usual.timeout_s),
+        _limit(asked.idle_timeout, usual.idle_timeout_s),
+        _limit(asked.deadline, usual.deadline_s),
+        min(asked.quorum, seats) or None if asked.quorum else usual.quorum,
+        usual.grace_s if asked.grace is None else asked.grace,
+    )
+
+
+def _limit(seconds: float | None, usual: float | None) -> float | None:
+    return usual if seconds is None else seconds or None
+
+
+def refuse_quorum(choices: Choices, seats: int) -> None:
+    """Refuse an explicit quorum that the panel could not reach.
+
+    Raises:
+        UsageError: It is larger than the panel.
+    """
+    if choices.quorum and choices.quorum > seats:
+        models = f"{seats} models" if seats > 1 else "1 model"
+        raise UsageError(f"the quorum is {choices.quorum}, but the panel has {models}: it could never be reached")
+
+
+def _pointless(choices: Choices, asked: Choices, *, meets: bool) -> Iterator[str]:
+    """Yield what was chosen explicitly and says nothing without another choice that was not made."""
+    if meets and choices.grace is not None and asked.quorum is None:
+        yield "a grace was given, but no quorum: it has no effect"
+    if choices.allow_unknown_cost and asked.max_cost is None:
+        yield "unknown costs were allowed, but no highest cost was given: that has no effect"
 
 
 def _equipped(choices: Choices, asked: Choices, plan: Plan, settings: Settings, machine: Machine, *, web: bool) -> Plan:

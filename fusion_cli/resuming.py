@@ -12,6 +12,7 @@ from fusion_cli.chat import Message, ModelName
 from fusion_cli.conversation import transcript
 from fusion_cli.errors import UsageError
 from fusion_cli.naming import Names, demand_access
+from fusion_cli.planning import limits_of, refuse_quorum
 from fusion_cli.prompts import told_first
 
 if TYPE_CHECKING:
@@ -91,6 +92,8 @@ def choices_of_continued(saved: SavedRun, flags: Choices) -> Choices:
     own = saved.choices
     if flags.preset is not None:
         own = own._replace(panel=None, judge=None, model=None)
+    if flags.panel is not None or flags.preset is not None:  # it was a part of the other panel
+        own = own._replace(quorum=None, grace=None)
     return flags.over(own)
 
 
@@ -122,16 +125,12 @@ def _turns(saved: SavedRun) -> tuple[Message, ...]:
 
 
 def _with_limits(plan: Plan, flags: Choices) -> Plan:
-    said = {key: value for key, value in flags._asdict().items() if key in _LIMITS and value is not None}
-    limits = plan.limits._asdict()
-    for key in ("timeout", "idle_timeout", "deadline", "grace"):
-        if key in said:
-            limits[f"{key}_s"] = said[key] or (0.0 if key == "grace" else None)
-    limits["quorum"] = said.get("quorum", limits["quorum"])
+    refuse_quorum(flags, len(plan.panel))
+    allowed = flags.allow_unknown_cost
     return plan._replace(
-        limits=plan.limits._replace(**limits),
-        max_cost=said.get("max_cost", plan.max_cost),
-        allow_unknown_cost=said.get("allow_unknown_cost", plan.allow_unknown_cost),
+        limits=limits_of(flags, len(plan.panel), plan.limits),
+        max_cost=plan.max_cost if flags.max_cost is None else flags.max_cost,
+        allow_unknown_cost=plan.allow_unknown_cost if allowed is None else allowed,
         warnings=(),
     )
 

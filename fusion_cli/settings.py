@@ -11,44 +11,14 @@ from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from fusion_cli import config_file
-from fusion_cli.addresses import keeps_secrets
 from fusion_cli.chat import ModelName
 from fusion_cli.choices import Choices
 from fusion_cli.errors import ConfigError, CredentialError, UsageError
 from fusion_cli.presets import Preset
-from fusion_cli.values import MODEL, URL, MisfitError, as_data, describe, fit_model, printable, shown
+from fusion_cli.providers import Provider, key_in, read_providers
+from fusion_cli.values import MODEL, MisfitError, as_data, describe, fit_model, printable
 
-_OPENROUTER_URL = "https://openrouter.ai/api/v1"
-
-
-class Provider(NamedTuple):
-    """Somebody who serves models.
-
-    Attributes:
-        name: What stands before the colon in `provider:slug`.
-        base_url: Without a slash at its end; empty for the embedded engine.
-        api_key: Fit for a header, or None when none is set.
-        api_key_env: The environment variable the key is read from, or None when the server wants none.
-    """
-
-    name: str
-    base_url: str = ""
-    api_key: str | None = None
-    api_key_env: str | None = None
-
-    def __repr__(self) -> str:
-        """Say who it is; a key is never shown."""
-        return f"Provider({self.name!r}, {self.base_url!r})"
-
-    @property
-    def is_local(self) -> bool:
-        """Whether it is the embedded engine."""
-        return self.name == "local"
-
-    @property
-    def is_openrouter(self) -> bool:
-        """Whether it speaks OpenRouter's dialect."""
-        return self.name == "openrouter"
+_OF_PROVIDERS = ("base_url", "api_key_env", "api_key_file", "api_key_command")
 
 
 class Web(NamedTuple):
@@ -97,6 +67,7 @@ class Settings(NamedTuple):
     configured: Choices = Choices()
     presets: Mapping[str, Preset] = MappingProxyType({})
     strict: bool | None = None
+    save: bool | None = None
     local_model: Path | None = None
     web: Web = Web()
     fusion_depth: int = 0
@@ -151,7 +122,7 @@ def load(config_flag: Path | None = None, *, environ: Mapping[str, str] | None =
         raise ConfigError(said, hint="fusion config edit makes one")
     values = config_file.check(config_file.parse(data, path), path) if data is not None else {}
     sources = dict.fromkeys(values, "file")
-    providers = _providers(values, sources, path, environ)
+    providers = read_providers(values, sources, path, environ)
     if provider := environ.get("FUSION_PROVIDER", "").strip():
         _refuse_unknown(provider, providers, "FUSION_PROVIDER")
         values["provider"] = provider
@@ -165,6 +136,7 @@ def load(config_flag: Path | None = None, *, environ: Mapping[str, str] | None =
         configured=_choices(values),
         presets=_presets(values),
         strict=values.get("strict"),
+        save=values.get("save"),
         web=_web(values, sources, environ),
         fusion_depth=_fusion_depth(environ),
         sources=sources,
@@ -205,7 +177,7 @@ def resolve_provider(settings: Settings, flag: str | None, engine_installed: Cal
     if settings.default_provider is not None:
         return settings.default_provider
     openrouter = settings.providers["openrouter"]
-    if openrouter.api_key:
+    if openrouter.has_key:
         return openrouter.name
     if engine_installed():
         return "local"
@@ -241,6 +213,7 @@ def entries(settings: Settings) -> tuple[Entry, ...]:
     values: dict[str, Any] = {
         "provider": settings.default_provider,
         "strict": settings.strict,
+        "save": settings.save,
         "local.model": None if local_model is None else str(local_model),
         "web.search": settings.web.search,
         "web.searxng_url": settings.web.searxng_url,
@@ -256,10 +229,10 @@ def entries(settings: Settings) -> tuple[Entry, ...]:
     for provider in settings.providers.values():
         if not provider.is_local:
             above = f"providers.{provider.name}"
-            values[f"{above}.base_url"] = provider.base_url
-            values[f"{above}.api_key_env"] = provider.api_key_env
-            values[f"{above}.api_key"] = "set" if provider.api_key else None
-            in_order += [f"{above}.base_url", f"{above}.api_key_env", f"{above}.api_key"]
+            own = {name: getattr(provider, name) for name in _OF_PROVIDERS}
+            own["api_key"] = "set" if provider.has_key else None
+            values |= {f"{above}.{name}": value for name, value in own.items()}
+            in_order += [f"{above}.{name}" for name in own]
     for name, preset in settings.presets.items():
         said = {"description": preset.description or None, **preset.choices._asdict()}
         own = {f"presets.{name}.{key}": value for key, value in said.items() if value is not None}
@@ -310,45 +283,6 @@ def _locate(flag: Path | None, environ: Mapping[str, str]) -> tuple[Path, str]:
     return _user_dir("config") / "config.toml", "default"
 
 
-def _providers(
-    values: Mapping[str, Any], sources: dict[str, str], path: Path, environ: Mapping[str, str]
-) -> dict[str, Provider]:
-    """Return the providers, built in first, and note in `sources` what the environment gave."""
-    in_file = (key.split(".")[1] for key in values if key.startswith("providers."))
-    providers: dict[str, Provider] = {}
-    for name in dict.fromkeys((*config_file.BUILT_IN_PROVIDERS, *in_file)):
-        if name == "local":
-            providers[name] = Provider(name)
-            continue
-        key = f"providers.{name}"
-        base_url = values.get(f"{key}.base_url", _OPENROUTER_URL)
-        variable = values.get(f"{key}.api_key_env", "OPENROUTER_API_KEY" if name == "openrouter" else None)
-        said = f"{printable(str(path))}: {shown(key)}.base_url"
-        if name == "openrouter" and (text := environ.get("OPENROUTER_BASE_URL", "").strip()):
-            said = "OPENROUTER_BASE_URL"
-            sources[f"{key}.base_url"] = "environment OPENROUTER_BASE_URL"
-            try:
-                base_url = URL.check(text)
-            except MisfitError as error:
-                raise ConfigError(f"{said}: expected {URL.expects}, found {error}") from None
-        api_key = _api_key(variable, environ)
-        if api_key:
-            sources[f"{key}.api_key"] = f"environment {variable}"
-            if not keeps_secrets(base_url):
-                raise ConfigError(
-                    f"{said}: expected https://, found http:// with {variable} set: a key never travels in the clear"
-                )
-        providers[name] = Provider(name, base_url, api_key, variable)
-    return providers
-
-
-def _api_key(variable: str | None, environ: Mapping[str, str]) -> str | None:
-    key = environ.get(variable, "").strip() if variable else ""
-    if not all("!" <= character <= "~" for character in key):
-        raise ConfigError(f"{variable} holds a line break or another character that cannot stand in a header")
-    return key or None
-
-
 def _refuse_unknown(name: str, providers: Mapping[str, Provider], named_by: str) -> None:
     if name not in providers:
         known = ", ".join(providers)
@@ -377,7 +311,7 @@ def _web(values: Mapping[str, Any], sources: dict[str, str], environ: Mapping[st
     configured = {name: values[f"web.{name}"] for name in Web._fields if f"web.{name}" in values}
     api_keys: dict[str, str] = {}
     for name, variable in config_file.SEARCH_KEYS.items():
-        if api_key := _api_key(variable, environ):
+        if api_key := key_in(variable, environ):
             api_keys[name] = api_key
             sources[f"web.{name}_api_key"] = f"environment {variable}"
     return Web(**configured, api_keys=MappingProxyType(api_keys))

@@ -14,6 +14,7 @@ from fusion_cli import addresses
 from fusion_cli.chat import Reasoning, ServerTool
 from fusion_cli.choices import Seat
 from fusion_cli.errors import UsageError
+from fusion_cli.key_shapes import is_key, may_be_secret
 from fusion_cli.plan import MAX_PANELISTS
 
 SEARCHES = ("searxng", "brave", "tavily", "duckduckgo")
@@ -25,21 +26,6 @@ _MAX_DEPTH = 20  # of a tool's parameters, which are flat in truth
 _MOST = 2**53  # what JSON's numbers hold exactly
 # Patterns are compiled when they are first needed, which for most runs is never.
 NAME_PATTERN = r"[A-Za-z0-9_-]{1,64}"
-_VARIABLE = r"[A-Z_][A-Z0-9_]{0,99}"
-_KEY_STARTS = (
-    "sk-", "sk_", "gsk-", "gsk_", "rk-", "rk_", "xai-", "xai_", "hf_",
-    "gho_", "ghp_", "ghs_", "ghu_", "github_pat_", "glpat-", "AIza", "tvly-",
-)  # fmt: skip
-_SECRET_SHAPE = (
-    rf"(?i)(?<![a-z0-9])(?:{'|'.join(_KEY_STARTS)}|bearer\b).{{4}}"
-    r"|(?=[a-z]*[0-9])(?=[0-9]*[a-z])[a-z0-9]{24,}"  # without separators: a name of words and a year has them
-    r"|(?-i:(?<![A-Za-z0-9])BSA[A-Za-z0-9_-]{20})"  # Brave's, which may have them
-)
-# Narrower, to refuse by: a word or a provider may begin like a key, but goes on with words, or with a slash.
-_KEY_SHAPE = (
-    rf"(?<![^\s:='\"(<])(?:{'|'.join(_KEY_STARTS)}|[Bb]earer\s+)"
-    r"(?=[^/\s]{16,}(?!\S))[^/\s]*?(?=[A-Za-z]*[0-9])[A-Za-z0-9]{10}"
-)
 _NOT_SHOWN = "(not shown: it looks like a secret)"
 
 
@@ -96,11 +82,6 @@ def shown(text: str, limit: int = 60) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
-def may_be_secret(text: str) -> bool:
-    """Tell whether a text looks like a key."""
-    return bool(re.search(_SECRET_SHAPE, text[:400]))  # no more of it is ever shown, and the search is quadratic
-
-
 def describe(value: object) -> str:
     """Return what a value is, to stand after "found"."""
     match value:
@@ -147,8 +128,7 @@ def fit_model(value: object) -> str:
 
 def _no_key(text: str) -> str:
     """Return a short text, or raise MisfitError where a key was pasted: it would be shown and sent."""
-    # Nearly every name is none of these, and the pattern takes milliseconds to compile.
-    if any(start in text for start in (*_KEY_STARTS, "earer")) and re.search(_KEY_SHAPE, text):
+    if is_key(text):
         raise MisfitError(_NOT_SHOWN)
     return text
 
@@ -246,13 +226,6 @@ def _is_unicode(text: str) -> bool:
     return not re.search("[\ud800-\udfff]", text)
 
 
-def _fit_variable(value: object) -> str:
-    # A key pasted here instead of its variable's name is the likely mistake, so the text is never quoted.
-    if not isinstance(value, str) or not re.fullmatch(_VARIABLE, value) or may_be_secret(value):
-        raise MisfitError("something else (not shown)")
-    return value
-
-
 def _one_of(*words: str) -> Callable[[object], str]:
     def check(value: object) -> str:
         if not isinstance(value, str) or value not in words:
@@ -290,7 +263,8 @@ def _fit_temperature(value: object) -> float:
     return abs(float(value))  # a negative zero is one
 
 
-def _read_number(text: str) -> object:
+def read_number(text: str) -> object:
+    """Return the number that a text is, or the text."""
     try:
         # Python's float takes more than people write: 1_0, or digits of any script.
         return float(text) if text.isascii() and "_" not in text else text
@@ -375,13 +349,13 @@ NAME = Kind("a name of letters, digits, - and _", _fit_name)
 LABEL = Kind("a short name in one line", _line(80))
 DESCRIPTION = Kind("text in one line of at most 200 characters", _line(200))
 TEXT = Kind("text", _fit_text)
-VARIABLE = Kind("the NAME of an environment variable, in capitals, never the key itself", _fit_variable)
 TOOL_CHOICE = Kind("auto, required or none", _one_of("auto", "required", "none"))
 SWITCH = Kind("true or false", _fit_bool)
 TOKENS = Kind("a whole number from 1", _whole(1), _read_whole)
 TOOL_CALLS = Kind("a whole number from 1 to 16", _whole(1, 16), _read_whole)
+QUORUM = Kind(f"a whole number from 1 to {MAX_PANELISTS}", _whole(1, MAX_PANELISTS), _read_whole)
 SEED = Kind("a whole number from 0", _whole(0), _read_whole)
-TEMPERATURE = Kind("a number from 0 to 2", _fit_temperature, _read_number)
+TEMPERATURE = Kind("a number from 0 to 2", _fit_temperature, read_number)
 EFFORT = Kind(f"one of {', '.join(EFFORTS)}", _one_of(*EFFORTS))
 _REASONING = {"effort": EFFORT, "max_tokens": TOKENS}
 REASONING = Kind("a table with effort or max_tokens", _fit_reasoning)

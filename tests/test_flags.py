@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from fusion_cli.amounts import DURATION, GRACE, MONEY
 from fusion_cli.chat import Reasoning
 from fusion_cli.choices import Choices, Seat
 from fusion_cli.errors import UsageError
@@ -45,6 +46,12 @@ def test_what_no_flag_says_is_left_open() -> None:
         ({"web": True}, Choices()),  # which tools is for others to say
         ({"web": False}, Choices(tools=())),
         ({"quotes": True, "second_look": False}, Choices(quotes=True, second_look=False)),
+        (
+            {"timeout": "90", "idle_timeout": "2.5m", "deadline": "none", "quorum": "2", "grace": "0"},
+            Choices(timeout=90.0, idle_timeout=150.0, deadline=0.0, quorum=2, grace=0.0),
+        ),
+        ({"max_cost": "$0.50", "allow_unknown_cost": True}, Choices(max_cost=0.5, allow_unknown_cost=True)),
+        ({"allow_unknown_cost": False, "save": False}, Choices(allow_unknown_cost=False)),
         ({"prompt": "q", "file": ("f",), "strict": True, "json": True}, Choices()),
     ],
 )
@@ -82,6 +89,12 @@ def test_what_flags_choose(params: dict[str, Any], chosen: Choices) -> None:
         ({"system": " \n"}, '--system: expected text, found " \\n"'),
         ({"seed": "-1"}, "--seed: expected a whole number from 0, found -1"),
         ({"seed": str(MOST + 1)}, "--seed: expected a whole number from 0, found a huge number"),
+        ({"timeout": "-1"}, f"--timeout: expected {DURATION.expects}, found -1.0"),
+        ({"idle_timeout": "nan"}, f"--idle-timeout: expected {DURATION.expects}, found nan"),
+        ({"deadline": "soon"}, f'--deadline: expected {DURATION.expects}, found "soon"'),
+        ({"quorum": "9"}, "--quorum: expected a whole number from 1 to 8, found 9"),
+        ({"grace": "none"}, f'--grace: expected {GRACE.expects}, found "none"'),
+        ({"max_cost": "0"}, f"--max-cost: expected {MONEY.expects}, found 0.0"),
         ({"seed": "\u0663"}, '--seed: expected a whole number from 0, found "\u0663"'),
     ],
 )

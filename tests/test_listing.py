@@ -11,6 +11,7 @@ from fusion_cli.naming import Machine
 from fusion_cli.plan import Plan, Prompt
 from fusion_cli.planning import make_plan
 from fusion_cli.presets import Preset
+from fusion_cli.providers import Provider
 
 MACHINE = Machine(lambda: True, lambda: False, lambda: ["qwen2.5-coder-1.5b", "qwen2.5-coder-0.5b"])
 NOTHING = Choices()
@@ -31,7 +32,7 @@ def loaded(configured: Choices = NOTHING, provider: str | None = "lab") -> setti
     providers = {
         **known,
         "openrouter": known["openrouter"]._replace(api_key="k"),
-        "lab": settings.Provider("lab", "http://[::1]/v1"),
+        "lab": Provider("lab", "http://[::1]/v1"),
     }
     return settings.Settings(providers, Path("/c"), default_provider=provider, configured=configured, presets=OWN)
 
@@ -145,7 +146,7 @@ def test_what_a_run_would_refuse_is_listed_as_it_is() -> None:
     assert (odd.panel[0].model, odd.judge) == ("local:", "local:")
     nobody = MACHINE._replace(engine_installed=lambda: False)
     without = loaded(provider=None)
-    unserved = without._replace(providers={**without.providers, "openrouter": settings.Provider("openrouter")})
+    unserved = without._replace(providers={**without.providers, "openrouter": Provider("openrouter")})
     twins = {each.name: each for each in list_presets(unserved, nobody)}["twins"]
     assert [seat.model for seat in twins.panel] == ["x/y", "lab:x/y", "x/y"]
 

@@ -11,7 +11,8 @@ from fusion_cli.naming import Machine
 from fusion_cli.plan import Plan, Prompt
 from fusion_cli.planning import make_judge_plan, make_plan
 from fusion_cli.presets import Preset
-from fusion_cli.settings import Provider, Settings, Web
+from fusion_cli.providers import Provider
+from fusion_cli.settings import Settings, Web
 from tests.story.scripted import plan as scripted_plan
 
 OPUS, SONNET = "~anthropic/claude-opus-latest", "~anthropic/claude-sonnet-latest"

@@ -12,9 +12,11 @@ from fusion_cli import settings, values
 from fusion_cli.chat import ModelName, Reasoning, ServerTool
 from fusion_cli.choices import Choices, Seat
 from fusion_cli.errors import ConfigError, CredentialError, FusionError, UsageError
+from fusion_cli.providers import Provider
 
 CANARY = "sk-or-v1-canary0123456789"
-LAB = '[providers.lab]\nbase_url = "http://127.0.0.1:8000/v1"\n'
+LAB_URL = "http://127.0.0.1:8000/v1"
+LAB = f'[providers.lab]\nbase_url = "{LAB_URL}"\n'
 
 
 @pytest.fixture(autouse=True)
@@ -90,10 +92,13 @@ def test_everything_in_the_file_arrives(tmp_path: Path) -> None:
         'provider = "lab"\nmodel = "m"\njudge = "lab:j"\npreset = "general-high"\ntool_choice = "required"\n'
         'panel = ["a/b:free", {model = "~c/d", temperature = 0.5, label = "d"}]\nstrict = true\nmax_tool_calls = 16\n'
         "max_completion_tokens = 1\ntemperature = 2\nseed = 0\nquotes = false\nsecond_look = true\n"
+        'timeout = 90\nidle_timeout = "1h30m"\ndeadline = "none"\nquorum = 2\ngrace = 0\nmax_cost = "$0.50"\n'
+        "allow_unknown_cost = false\nsave = false\n"
         'system = """Be\nbrief."""\n[[tools]]\ntype = "openrouter:web_fetch"\nparameters.max_uses = 2\n'
         "[reasoning]\nmax_tokens = 9\n"
         '[web]\nsearch = "tavily"\nsearxng_url = "http://h/"\nallow_hosts = ["H:1"]\n'
         '[local]\nmodel = "~/own.gguf"\n' + LAB + 'api_key_env = "LAB_KEY"\n'
+        'api_key_file = "~/k"\napi_key_command = "pass show lab"\n'
     )
     loaded = configured(tmp_path, "\ufeff" + text.replace("\n", "\r\n"), {"LAB_KEY": f" {CANARY}\r\n"})
     assert (loaded.default_provider, loaded.sources["provider"]) == ("lab", "file")
@@ -112,10 +117,17 @@ def test_everything_in_the_file_arrives(tmp_path: Path) -> None:
         tools=(ServerTool("openrouter:web_fetch", {"max_uses": 2}),),
         quotes=False,
         second_look=True,
+        timeout=90.0,
+        idle_timeout=5400.0,
+        deadline=0.0,
+        quorum=2,
+        grace=0.0,
+        max_cost=0.5,
+        allow_unknown_cost=False,
     )
-    assert loaded.strict is True
+    assert (loaded.strict, loaded.save) == (True, False)
     assert loaded.local_model == tmp_path / "own.gguf"
-    assert loaded.providers["lab"] == settings.Provider("lab", "http://127.0.0.1:8000/v1", CANARY, "LAB_KEY")
+    assert loaded.providers["lab"] == Provider("lab", LAB_URL, CANARY, "LAB_KEY", "~/k", "pass show lab")
     assert loaded.web == settings.Web("tavily", "http://h", ("h:1",))
     sources = {entry.key: entry.source for entry in settings.entries(loaded)}
     assert sources.pop("providers.lab.api_key") == "environment LAB_KEY"
@@ -124,6 +136,8 @@ def test_everything_in_the_file_arrives(tmp_path: Path) -> None:
         "web.tavily_api_key",
         "providers.openrouter.base_url",
         "providers.openrouter.api_key_env",
+        "providers.openrouter.api_key_file",
+        "providers.openrouter.api_key_command",
         "providers.openrouter.api_key",
     }
 
@@ -213,28 +227,6 @@ def test_each_mistake_in_the_file_has_its_line(tmp_path: Path, text: str | bytes
     assert refusal(tmp_path, text).startswith(said)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        f'api_key = "{CANARY}"',
-        f'"{CANARY}" = 1',
-        f'OPENROUTER_API_KEY = "{CANARY}"',
-        f'[providers.lab]\nbase_url = "https://x.example"\napi_key = "{CANARY}"',
-        f'[providers.lab]\nbase_url = "https://x.example"\napi_key_env = "{CANARY}"',
-        f'[providers.lab]\nbase_url = "{CANARY}"',
-        f'[providers.lab]\nbase_url = "https://user:{CANARY}@x.example/v1"',
-        f'[providers.lab]\nbase_url = "https://x.example/v1?key={CANARY}"',
-        f'provider = "{CANARY}"',
-        f'tool_choice = "Bearer {CANARY}"',
-        f'judge = "{CANARY} "',
-        f"[{CANARY}]\n[{CANARY}]",
-    ],
-)
-def test_a_secret_in_the_wrong_place_is_never_quoted(tmp_path: Path, text: str) -> None:
-    """Whoever pastes a key into the file is told so without its being repeated (see `refusal`)."""
-    assert refusal(tmp_path, text)
-
-
 def test_a_directory_as_config_is_one_line(tmp_path: Path) -> None:
     """What cannot be read as a file is named, with the system's reason."""
     with pytest.raises(ConfigError, match="expected a readable file, found: Is a directory"):
@@ -266,53 +258,6 @@ def test_a_base_url_is_an_address_and_nothing_else(url: str, found: str) -> None
     with pytest.raises(ConfigError) as caught:
         settings.load(environ={"OPENROUTER_BASE_URL": url})
     assert str(caught.value) == f"OPENROUTER_BASE_URL: expected {values.URL.expects}, found {found}"
-
-
-@pytest.mark.parametrize("key", ["a\nb", "a b", "a\x00b", "a\u00e9b", "a\udcffb", "a\x7fb"])
-def test_a_key_that_cannot_stand_in_a_header_is_refused(key: str) -> None:
-    """A broken key is named by its variable alone."""
-    with pytest.raises(ConfigError) as caught:
-        settings.load(environ={"OPENROUTER_API_KEY": key})
-    said = "OPENROUTER_API_KEY holds a line break or another character that cannot stand in a header"
-    assert str(caught.value) == said
-
-
-def test_a_blank_key_is_no_key() -> None:
-    """White space alone is an unset key."""
-    assert settings.load(environ={"OPENROUTER_API_KEY": " \n"}).providers["openrouter"].api_key is None
-
-
-def test_a_key_is_not_in_the_repr() -> None:
-    """Settings can be logged."""
-    loaded = settings.load(environ={"OPENROUTER_API_KEY": CANARY})
-    assert loaded.providers["openrouter"].api_key == CANARY
-    assert CANARY not in repr(loaded) + repr(settings.entries(loaded))
-
-
-@pytest.mark.parametrize(
-    "host", ["x.example", "10.0.0.1", "localhost.evil.example", "127.0.0.1.evil.example", "0.0.0.0", "[::2]"]  # noqa: S104
-)  # fmt: skip
-def test_a_key_does_not_travel_in_the_clear(tmp_path: Path, host: str) -> None:
-    """Plain http with a key is refused before any request, from the environment and from the file."""
-    environ = {"OPENROUTER_API_KEY": CANARY, "OPENROUTER_BASE_URL": f"http://{host}/v1"}
-    assert refusal(tmp_path, "", environ).startswith("OPENROUTER_BASE_URL: expected https://")
-    text = f'[providers.lab]\nbase_url = "http://{host}/v1"\napi_key_env = "LAB_KEY"\n'
-    assert refusal(tmp_path, text, {"LAB_KEY": CANARY}).startswith("providers.lab.base_url: expected https://")
-    assert configured(tmp_path, text).providers["lab"].base_url == f"http://{host}/v1"
-
-
-@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:80", "127.0.0.1", "127.9.9.9:8", "[::1]:8000"])
-def test_a_key_may_go_to_this_machine(host: str) -> None:
-    """Loopback needs no https."""
-    environ = {"OPENROUTER_API_KEY": CANARY, "OPENROUTER_BASE_URL": f"http://{host}/v1"}
-    assert settings.load(environ=environ).providers["openrouter"].api_key == CANARY
-
-
-def test_openrouters_key_may_have_another_variable(tmp_path: Path) -> None:
-    """An overridden api_key_env is the only variable that is read."""
-    text = '[providers.openrouter]\napi_key_env = "OTHER"\n'
-    assert configured(tmp_path, text, {"OPENROUTER_API_KEY": CANARY}).providers["openrouter"].api_key is None
-    assert configured(tmp_path, text, {"OTHER": CANARY}).providers["openrouter"].api_key == CANARY
 
 
 @pytest.mark.parametrize("depth", ["-1", "x", "1.5", "\u0663", "9" * 5000])

@@ -29,6 +29,13 @@ seed = 7
 tools = []
 quotes = true
 second_look = false
+timeout = "1m"
+idle_timeout = 0
+deadline = 3600
+quorum = 1
+grace = "2s"
+max_cost = 2
+allow_unknown_cost = true
 
 [[presets.mine.panel]]
 model = "a/b"
@@ -87,6 +94,13 @@ def test_a_preset_arrives_as_it_was_written(tmp_path: Path) -> None:
             tools=(),
             quotes=True,
             second_look=False,
+            timeout=60.0,
+            idle_timeout=0.0,
+            deadline=3600.0,
+            quorum=1,
+            grace=2.0,
+            max_cost=2.0,
+            allow_unknown_cost=True,
         ),
     )
     search = ServerTool("openrouter:web_search", {"max_results": 3, "allowed_domains": ["x.example"]})
@@ -204,5 +218,5 @@ def test_the_hint_for_a_key_of_a_preset_lists_those(tmp_path: Path) -> None:
     assert hint.startswith("the keys of a preset are description, panel, judge, model, tool_choice, ")
     assert "base_url" not in hint
     assert refusal(tmp_path, "zzz = 1").hint.endswith(
-        "; in presets.NAME description, and those from panel to second_look"
+        "; in presets.NAME description, and those from panel to allow_unknown_cost"
     )

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from fusion_cli import values
+from fusion_cli import key_sources, values
 from fusion_cli.chat import Reasoning, ServerTool
 from fusion_cli.choices import Seat
 from fusion_cli.errors import UsageError
+from fusion_cli.key_shapes import may_be_secret
 from fusion_cli.presets import PRESETS
 from fusion_cli.values import Kind
 
@@ -58,7 +59,7 @@ def refusal(kind: Kind, value: object) -> str:
         (values.LABEL, "the sceptic \u2116 1", "the sceptic \u2116 1"),
         (values.DESCRIPTION, "x" * 200, "x" * 200),
         (values.TEXT, " a\n\tb ", " a\n\tb "),
-        (values.VARIABLE, "LAB_API_KEY", "LAB_API_KEY"),
+        (key_sources.VARIABLE, "LAB_API_KEY", "LAB_API_KEY"),
         (values.TOOL_CHOICE, "none", "none"),
         (values.SWITCH, False, False),
         (values.TOKENS, 2**53, 2**53),
@@ -130,7 +131,11 @@ def test_what_fits_is_made_into_what_the_program_wants(kind: Kind, value: object
         (values.TEXT, "a\0", 'here: expected text, found "a\\x00"'),
         (values.TEXT, HALF, "here: expected text, found text that is not Unicode"),
         (values.TEXT, 1, "here: expected text, found 1"),
-        (values.VARIABLE, CANARY, f"here: expected {values.VARIABLE.expects}, found something else (not shown)"),
+        (
+            key_sources.VARIABLE,
+            CANARY,
+            f"here: expected {key_sources.VARIABLE.expects}, found something else (not shown)",
+        ),
         (values.TOOL_CHOICE, "always", 'here: expected auto, required or none, found "always"'),
         (values.SWITCH, 1, "here: expected true or false, found 1"),
         (values.TOKENS, 0, "here: expected a whole number from 1, found 0"),
@@ -378,4 +383,4 @@ def test_the_built_in_models_are_no_keys() -> None:
 )
 def test_what_looks_like_a_secret(text: str, is_secret: bool) -> None:
     """A key and a long run of letters and digits do, words and years joined to a name do not."""
-    assert values.may_be_secret(text) is is_secret
+    assert may_be_secret(text) is is_secret

@@ -28,7 +28,15 @@ def analyze(
     seed: options.Seed = None,
     quotes: options.Quotes = None,
     second_look: options.SecondLook = None,
+    timeout: options.Timeout = None,
+    idle_timeout: options.IdleTimeout = None,
+    deadline: options.Deadline = None,
+    quorum: options.Quorum = None,
+    grace: options.Grace = None,
+    max_cost: options.MaxCost = None,
+    allow_unknown_cost: options.AllowUnknownCost = None,
     strict: options.Strict = None,
+    save: options.Save = None,
     verbose: options.Verbose = False,
     raw: options.Raw = False,
     json: options.AsJson = False,
@@ -49,7 +57,7 @@ def analyze(
     from fusion_cli.outcome import analysis_run_without_calls
     from fusion_cli.planning import make_plan
 
-    context = Context(ctx.obj, is_verbose=verbose)
+    context = Context(ctx.obj, is_verbose=verbose, save=save)
     terminal = context.terminal
     terminal.is_raw = raw
     with delivery.told_as_json(analysis_run_without_calls, terminal, wanted=json):

@@ -56,7 +56,15 @@ def ask(
     seed: options.Seed = None,
     quotes: options.Quotes = None,
     second_look: options.SecondLook = None,
+    timeout: options.Timeout = None,
+    idle_timeout: options.IdleTimeout = None,
+    deadline: options.Deadline = None,
+    quorum: options.Quorum = None,
+    grace: options.Grace = None,
+    max_cost: options.MaxCost = None,
+    allow_unknown_cost: options.AllowUnknownCost = None,
     strict: options.Strict = None,
+    save: options.Save = None,
     verbose: options.Verbose = False,
     raw: options.Raw = False,
     json: options.AsJson = False,
@@ -77,7 +85,7 @@ def ask(
     from fusion_cli.outcome import ask_run_without_calls
     from fusion_cli.planning import make_plan
 
-    context = Context(ctx.obj, is_verbose=verbose)
+    context = Context(ctx.obj, is_verbose=verbose, save=save)
     terminal = context.terminal
     terminal.is_raw = raw
 

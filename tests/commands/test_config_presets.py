@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from fusion_cli.amounts import DURATION, GRACE, MONEY
 from fusion_cli.errors import ConfigError, FusionError, UsageError
 from fusion_cli.values import EFFORT, MODEL
 from tests.commands.test_config import CANARY, COMMENTED, done, fusion, others, refused, written
@@ -62,6 +63,11 @@ def listed(*arguments: str) -> dict[str, dict[str, Any]]:
         ("system", "Be brief.\nBe kind.", "Be brief.\nBe kind.", "Be brief.\nBe kind."),
         ("system", "42", "42", "42"),
         ("quotes", "true", "true", True),
+        ("timeout", "90", "90.0", 90),
+        ("deadline", "1h30m", "5400.0", "1h30m"),
+        ("idle_timeout", "none", "0.0", "none"),
+        ("quorum", "2", "2", 2),
+        ("max_cost", "$0.50", "0.5", "$0.50"),
     ],
 )  # fmt: skip
 def test_what_was_set_is_got(path: Path, key: str, value: str, printed: str, stored: object) -> None:
@@ -76,7 +82,8 @@ def test_what_was_set_is_got(path: Path, key: str, value: str, printed: str, sto
         found = found[part]
     assert (found, type(found)) == (stored, type(stored))
     done("set", key, printed)
-    assert path.read_text() == before
+    assert done("get", key) == f"{printed}\n"
+    assert path.read_text() == before or printed != value
 
 
 @pytest.mark.parametrize(
@@ -86,6 +93,11 @@ def test_what_was_set_is_got(path: Path, key: str, value: str, printed: str, sto
         ("panel", "a,,b", f'panel[1]: expected {MODEL.expects} or a table with one as model, found ""'),
         ("reasoning", "low", 'reasoning: expected a table with effort or max_tokens, found "low"'),
         ("max_tool_calls", "17", "max_tool_calls: expected a whole number from 1 to 16, found 17"),
+        ("timeout", "-1", f"timeout: expected {DURATION.expects}, found -1"),
+        ("deadline", "nan", f"deadline: expected {DURATION.expects}, found nan"),
+        ("grace", "none", f'grace: expected {GRACE.expects}, found "none"'),
+        ("presets.m.max_cost", "abc", f'presets.m.max_cost: expected {MONEY.expects}, found "abc"'),
+        ("save", "no", 'save: expected true or false, found "no"'),
         ("seed", "9" * 40, "seed: expected a whole number from 0, found a huge number"),
         ("presets.m.panel", '[{model = "b", seed = 3}]', "presets.m.panel[0]: expected a table of model, system, "),
         ("presets.m.panel", '[{model = "b", temperature = 3}]', "presets.m.panel[0].temperature: expected a number"),

@@ -65,11 +65,11 @@ def start(*arguments: str, server: WireServer) -> "subprocess.Popen[bytes]":
     )
 
 
-def on_a_terminal(*arguments: str, server: WireServer | None) -> tuple[int, str]:
+def on_a_terminal(*arguments: str, server: WireServer | None, env: Mapping[str, str] | None = None) -> tuple[int, str]:
     """Run the command in a pseudo-terminal and return its status and everything that reached the screen."""
     pid, screen = pty.fork()
     if pid == 0:
-        os.execve(FUSION, [FUSION, *arguments], environment(server, {"TERM": "xterm"}))  # noqa: S606
+        os.execve(FUSION, [FUSION, *arguments], environment(server, {"TERM": "xterm", **(env or {})}))  # noqa: S606
     shown = b""
     deadline = time.monotonic() + 60
     with contextlib.suppress(OSError):  # Linux ends a terminal whose last user has gone with EIO

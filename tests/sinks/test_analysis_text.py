@@ -28,6 +28,8 @@ def run_with(result: ToolResult, **checks: Any) -> AnalysisRun:
         **dict(result),
         judge="j/j",
         prompt="Which?",
+        run=None,
+        parent=None,
         degraded=False,
         sources=[],
         **shape,

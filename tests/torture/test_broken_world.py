@@ -67,7 +67,7 @@ def test_nth_read_fails(pytestconfig: pytest.Config) -> None:
     """Wherever the wire is cut, what had come whole is kept, and the run ends as documented."""
     with WireServer(default=deliberation()) as server:
         tried = 0
-        for n in numbers(2, pytestconfig):
+        for n in numbers(1, pytestconfig):
             _, shape, stderr = run("read", n, server)
             if "broken-world: intact" in stderr:
                 break

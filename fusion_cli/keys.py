@@ -1,0 +1,151 @@
+"""Obtains a provider's key: from its variable, else from a file that is the user's alone, else from a command.
+
+A command is run when its provider is about to be asked, and once. What it prints is never shown, nor is what a file
+holds. Knows no request and no model.
+"""
+
+import os
+import stat
+from functools import cache
+from pathlib import Path
+
+from fusion_cli.errors import ConfigError, CredentialError
+from fusion_cli.providers import Provider, fits_header
+from fusion_cli.values import printable, shown
+
+_MAX_BYTES = 10_000
+_PATIENCE_S = 60.0
+_UNFIT = "a character that cannot stand in a header"
+
+
+@cache
+def obtain_key(provider: Provider) -> str | None:
+    """Return the key to send to a provider, fit for a header, or None where it has none.
+
+    Raises:
+        ConfigError: Its file cannot be used.
+        CredentialError: Its command failed, or printed no key.
+    """
+    if provider.api_key:
+        return provider.api_key
+    if provider.api_key_file:
+        return read_key_file(provider.api_key_file, f"providers.{shown(provider.name)}.api_key_file")
+    if provider.api_key_command:
+        return ask_key_command(provider.api_key_command, shown(provider.name))
+    return None
+
+
+def read_key_file(name: str, said: str) -> str:
+    """Return the key in a file's first line.
+
+    Args:
+        name: The file's; ~ may stand for the home folder.
+        said: What names the file, to begin an error with.
+
+    Raises:
+        ConfigError: There is no such file, others can read it, or there is no key in it.
+    """
+    try:
+        path = Path(name).expanduser()
+        data = _read_private(path, said)
+    except RuntimeError:
+        raise ConfigError(f"{said}: expected a path, found ~ for a home folder that is not known") from None
+    except OSError as error:
+        where = printable(str(path))
+        raise ConfigError(f"{said}: expected a readable file, found: {where}: {error.strerror}") from None
+    key = _first_line(data)
+    if not key or not fits_header(key):
+        found = _UNFIT if key else "nothing"
+        raise ConfigError(f"{said}: expected a key in the first line of {printable(str(path))}, found {found}")
+    return key
+
+
+def _read_private(path: Path, said: str) -> bytes:
+    # What is open is looked at, so that it cannot be exchanged in between; a pipe would wait for its writer.
+    with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
+        mode = os.fstat(file.fileno()).st_mode
+        if not stat.S_ISREG(mode):
+            raise ConfigError(f"{said}: expected a regular file, found something else: {printable(str(path))}")
+        if os.name != "nt" and mode & (stat.S_IRWXG | stat.S_IRWXO):
+            import shlex
+
+            mend = f"chmod 600 {printable(shlex.quote(str(path)))}"
+            raise ConfigError(f"{said}: expected a file that nobody else may read, found another: {mend}")
+        data = file.read(_MAX_BYTES + 1)
+    if len(data) > _MAX_BYTES:
+        raise ConfigError(f"{said}: expected a key, found more than {_MAX_BYTES} bytes: {printable(str(path))}")
+    return data
+
+
+def ask_key_command(command: str, name: str, *, patience_s: float = _PATIENCE_S) -> str:
+    """Return the key in the first line that a command prints.
+
+    It has our standard input and error output, so that it can ask for a password.
+
+    Args:
+        command: A command line; no shell reads it.
+        name: The provider's, for messages.
+        patience_s: How long it may take, in seconds.
+
+    Raises:
+        CredentialError: It cannot be run, fails, takes too long, or prints no key.
+    """
+    import shlex
+
+    words = shlex.split(command, posix=os.name != "nt")
+    said = f"no key for {name}: {shown(words[0])}"
+    data = _output(words, said, patience_s)
+    if len(data) > _MAX_BYTES:
+        raise CredentialError(f"{said} printed more than {_MAX_BYTES} bytes, which is no key")
+    key = _first_line(data)
+    if not key:
+        raise CredentialError(f"{said} printed nothing in its first line")
+    if not fits_header(key):
+        raise CredentialError(f"{said} printed {_UNFIT}")
+    return key
+
+
+def _output(words: list[str], said: str, patience_s: float) -> bytes:
+    """Return what a command prints, up to a little more than a key can have."""
+    import subprocess
+    from threading import Thread
+    from time import monotonic
+
+    deadline = monotonic() + patience_s
+    try:
+        process = subprocess.Popen(words, stdout=subprocess.PIPE)  # noqa: S603  # the user's own command
+    except OSError as error:
+        raise CredentialError(f"{said} cannot be started: {error.strerror}") from None
+    pipe, read = process.stdout, [b""]
+    assert pipe is not None  # noqa: S101  # it was asked for
+
+    def read_to_the_end() -> None:
+        read[0] = pipe.read(_MAX_BYTES + 1)
+
+    # In a thread, as a child of the command may hold the pipe open for ever, and Windows cannot wait for pipes.
+    reader = Thread(target=read_to_the_end, daemon=True)
+    reader.start()
+    try:
+        reader.join(patience_s)
+        if len(read[0]) > _MAX_BYTES:
+            return read[0]
+        status = process.wait(max(0.0, deadline - monotonic())) if not reader.is_alive() else None
+    except subprocess.TimeoutExpired:
+        status = None
+    finally:
+        process.kill()
+        process.wait()
+        reader.join(0.2)
+        if not reader.is_alive():
+            pipe.close()
+    if status is None:
+        raise CredentialError(f"{said} did not end within {patience_s:g} s")
+    if status:
+        raise CredentialError(f"{said} ended with status {status}")
+    return read[0]
+
+
+def _first_line(data: bytes) -> str:
+    """Return the first line without white space around it; what is no text holds what fits no header."""
+    text = data.decode("utf-8-sig", "replace")
+    return text.partition("\n")[0].strip()
