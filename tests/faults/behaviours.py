@@ -58,6 +58,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "429-junk": at_first(failure(429, "slow down", retry_after="soon, or \x01 later")),
     "401-echo": lambda request, before: failure(401, f"no user has {request.headers.get('authorization')}"),
     "403-moderated": always(failure(403, "flagged", metadata={"reasons": ["violence", "self-harm"]})),
+    "403-once": at_first(failure(403, "flagged", metadata={"reasons": ["violence"]})),
     "404": always(failure(404, "No endpoints found")),
     "408-once": at_first(failure(408, "timed out")),
     "html-502": always(html("<html><body>" + "<p>Bad Gateway</p>" * 500 + "</body></html>")),

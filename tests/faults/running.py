@@ -18,10 +18,10 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from tests.e2e.command import CANARY, FUSION
-from tests.faults.server import LOG, RESET
+from tests.faults.server import FORGET, LOG, RESET
 
 ROOT = Path(__file__).parents[2]
-LIMIT_S = 60.0
+LIMIT_S = 40.0
 JUDGE = "good/judge"
 OUTER = "good/outer"
 
@@ -107,9 +107,9 @@ class Faults:
         rows: list[Row] = self._get("GET", LOG)
         return rows
 
-    def reset(self) -> None:
-        """Forget what has been asked."""
-        self._get("POST", RESET)
+    def reset(self, *, goes_on: bool = False) -> None:
+        """Forget what has been asked; where it `goes_on`, what fails once does not fail anew."""
+        self._get("POST", FORGET if goes_on else RESET)
 
     def wait_for(self, true_of: Callable[[list[Row]], bool], limit_s: float = 10.0) -> list[Row]:
         """Wait until the log satisfies `true_of`, and return it."""
@@ -125,9 +125,10 @@ class Faults:
         stdin: bytes | None = None,
         env: Mapping[str, str] | None = None,
         measured: bool = False,
+        goes_on: bool = False,
     ) -> Ran:
         """Run the command to its end; without `stdin`, standard input is empty."""
-        self.reset()
+        self.reset(goes_on=goes_on)
         started = time.monotonic()
         with subprocess.Popen(
             [FUSION, *arguments],

@@ -1,7 +1,7 @@
 """The misbehaving server, in a process of its own: `python -m tests.faults.server` serves until standard input ends.
 
 The slug that is asked for says how it misbehaves: `fault/NAME` for a name of `behaviours`; all others are well-behaved.
-What it was asked stands at `LOG`, and `RESET` forgets that, and how often each model was asked.
+What it was asked stands at `LOG`; `FORGET` empties that, and `RESET` forgets how often each model was asked, too.
 """
 
 import sys
@@ -12,7 +12,9 @@ from tests.faults.behaviours import PREFIX, UNKNOWN, behaviour
 from tests.wire.server import CHAT, Reply, Request, WireServer, deliberation, document
 
 LOG = "/faults/log"
+FORGET = "/faults/forget"
 RESET = "/faults/reset"
+_CONTROLS = (LOG, FORGET, RESET)
 
 
 class Server:
@@ -25,6 +27,7 @@ class Server:
     def __init__(self) -> None:
         self.wire = WireServer(self._respond)
         self.wire.script(LOG, self._log)
+        self.wire.script(FORGET, self._forget)
         self.wire.script(RESET, self._reset)
         self._behaves = deliberation()
         self._asked: Counter[tuple[str, str]] = Counter()
@@ -38,12 +41,15 @@ class Server:
         return behaviour(name)(request, before)
 
     def _log(self, _: Request) -> Reply:
-        return document([_row(request) for request in self.wire.requests if request.path not in (LOG, RESET)])
+        return document([_row(request) for request in self.wire.requests if request.path not in _CONTROLS])
 
-    def _reset(self, _: Request) -> Reply:
+    def _forget(self, _: Request) -> Reply:
         self.wire.forget()
-        self._asked.clear()
         return document({})
+
+    def _reset(self, request: Request) -> Reply:
+        self._asked.clear()
+        return self._forget(request)
 
 
 def _row(request: Request) -> dict[str, Any]:

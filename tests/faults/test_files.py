@@ -76,7 +76,6 @@ def test_fault_38_home_that_takes_nothing(faults: Faults) -> None:
     assert (ran.status, ran.stdout[:6]) == (0, "SQLite")
 
 
-@pytest.mark.xfail(strict=True, reason="the journal is to come")
 def test_fault_38_unwritable_history_is_said_once(faults: Faults, isolated: Path) -> None:
     """Where the journal cannot be written, one line says so."""
     (isolated / DATA).parent.mkdir(parents=True)
@@ -138,7 +137,7 @@ def test_fault_39_the_list_survives_torn_journals(faults: Faults, isolated: Path
     assert faults.plain(*PAIR).status == 0
 
 
-@pytest.mark.xfail(strict=True, reason="the journal is to come")
+@pytest.mark.xfail(strict=True, reason="the clocks of calls are to come")
 def test_fault_39_a_killed_run_is_resumed(faults: Faults, isolated: Path) -> None:
     """A response that had been shown as finished when the run was killed is on disk, and is not asked for again."""
     with subprocess.Popen(

@@ -55,7 +55,6 @@ def test_fault_28_pipes_are_stripped_and_json_escapes(faults: Faults) -> None:
     assert set(as_json.stdout) & DANGER == set()
 
 
-@pytest.mark.xfail(strict=True, reason="--raw is to come")
 def test_fault_28_raw_is_for_pipes_alone(faults: Faults) -> None:
     """With `--raw` a pipe gets what the model wrote, and a terminal is as safe as ever."""
     piped = faults.plain("good/one", outer="fault/hostile", more=["--raw"])

@@ -10,7 +10,6 @@ from tests.faults.screen import Screen
 from tests.wire.server import WireServer
 
 WHO = ("-p", "good/one", "-j", JUDGE, "-m", OUTER)
-TO_COME = pytest.mark.xfail(strict=True, reason="the time limits are to come")
 REFUSED: dict[str, tuple[tuple[str | bytes, ...], bytes | None]] = {
     "empty prompt": (("",), None),
     "blank prompt": ((" \n",), None),
@@ -37,11 +36,15 @@ ENVIRONMENTS = {
     "carriage return in a key": {"OPENROUTER_API_KEY": f"{CANARY}\rX-Evil: 1"},
     "key that is no ASCII": {"OPENROUTER_API_KEY": f"{CANARY}\u2019"},
 }
-LIMITS = {
-    f"{name} {value}": (name, value)
-    for name in ("--timeout", "--idle-timeout", "--deadline", "--grace", "--quorum", "--max-cost")
-    for value in ("-1", "nan", "soon")
-}
+LIMITS = [
+    ("--timeout", "-1"),
+    ("--timeout", "nan"),
+    ("--idle-timeout", "soon"),
+    ("--deadline", "inf"),
+    ("--grace", "-1"),
+    ("--quorum", "0"),
+    ("--max-cost", "nan"),
+]
 
 
 def one_line(stderr: str) -> bool:
@@ -71,11 +74,9 @@ def test_fault_40_refused_environment(faults: Faults, name: str) -> None:
     assert one_line(ran.stderr), ran.stderr
 
 
-@TO_COME
-@pytest.mark.parametrize("name", LIMITS)
-def test_fault_40_refused_limits(faults: Faults, name: str) -> None:
+@pytest.mark.parametrize(("option", "value"), LIMITS)
+def test_fault_40_refused_limits(faults: Faults, option: str, value: str) -> None:
     """A limit that is none is refused by its name."""
-    option, value = LIMITS[name]
     ran = faults.command("ask", *WHO, option, value, "q")
     assert (ran.status, faults.log()) == (2, [])
     assert re.search(rf"{option}:? expected", ran.stderr)

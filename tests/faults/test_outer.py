@@ -57,19 +57,27 @@ def test_fault_25_late_failure_keeps_what_is_paid_for(faults: Faults) -> None:
     assert "are kept: fusion judge" in ran.stderr or "--resume" in ran.stderr
 
 
-@pytest.mark.xfail(strict=True, reason="--resume is to come")
 def test_fault_25_resuming_asks_the_outer_model_alone(faults: Faults) -> None:
-    """The run that failed is resumed by its id, with another outer model and without a second panel."""
-    failed = faults.command(*asking(*PAIR, outer="fault/http-400"))
-    assert failed.status == 1
+    """The run that failed is resumed as it says itself, without a second panel or judge."""
+    failed = faults.command(*asking(*PAIR, outer="fault/403-once"))
+    assert (failed.status, failed.stdout) == (1, "")
     found = re.search(r"fusion ask --resume (\S+)", failed.stderr)
     assert found
-    ran = faults.command("ask", "--json", "--resume", found[1], "-m", "good/outer")
+    ran = faults.command("ask", "--json", "--resume", found[1], goes_on=True)
     assert ran.status == 0
     assert ran.run["answer"].startswith("SQLite")
     assert ran.run["fused"] is True
-    assert [row["role"] for row in ran.asked()] == ["outer"]
+    assert [(row["role"], row["model"]) for row in ran.asked()] == [("outer", "fault/403-once")]
     assert len(ran.result["responses"]) == 2
+    assert ran.result["analysis"]
+
+
+def test_fault_25_another_model_writes_the_answer(faults: Faults) -> None:
+    """Where the outer model fails for good, another one answers from the same run."""
+    assert faults.ask(*PAIR, outer="fault/http-400").status == 1
+    ran = faults.command("ask", "--json", "--from", "last", "-m", "good/writer")
+    assert (ran.status, ran.run["fused"]) == (0, True)
+    assert [(row["role"], row["model"]) for row in ran.asked()] == [("outer", "good/writer")]
 
 
 def test_fault_35_redirect_is_not_followed(faults: Faults) -> None:

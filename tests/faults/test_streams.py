@@ -20,7 +20,6 @@ def test_fault_12_error_in_the_stream(faults: Faults) -> None:
     assert ran.response("fault/error-at-once")
 
 
-@pytest.mark.xfail(strict=True, reason="partial responses in the result are to come")
 def test_fault_12_what_was_said_is_kept_and_judged(faults: Faults) -> None:
     """What broken panelists had said is in the JSON, marked as partial, and the judge reads it as cut off."""
     ran = faults.ask(*BROKEN, "good/one")
@@ -77,7 +76,6 @@ def test_fault_27_cut_by_its_limit_is_said(faults: Faults) -> None:
     assert any("fault/cut" in line and "cut off" in line for line in ran.stderr.splitlines())
 
 
-@pytest.mark.xfail(strict=True, reason="the mark in the responses is to come")
 def test_fault_27_cut_responses_are_marked(faults: Faults) -> None:
     """In the result, a response that was cut is marked, and no other is."""
     ran = faults.ask("fault/cut", "good/one")
