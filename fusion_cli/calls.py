@@ -1,4 +1,4 @@
-"""One run's calls to models: each within its phase's time, and with a note of what came of it.
+"""One run's calls to models: each within its phase's time and the run's money, and with a note of what came of it.
 
 Knows no prompt and no policy: what a failed call means is the story's business.
 """
@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from fusion_cli import events
-from fusion_cli.errors import EmptyCompletionError, ModelError, OutOfTimeError
+from fusion_cli.budget import Purse, costs_of
+from fusion_cli.errors import CostLimitError, EmptyCompletionError, ModelError, OutOfTimeError
 from fusion_cli.phases import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fusion_cli.chat import ChatRequest, Citation, Completion, Delta, ModelClient, ToolStep, Usage
+    from fusion_cli.budget import Held
+    from fusion_cli.chat import ChatRequest, Citation, Completion, Delta, ModelClient, ModelName, ToolStep, Usage
     from fusion_cli.events import Emit
-    from fusion_cli.plan import Limits
+    from fusion_cli.plan import Plan
 
 Role = Literal["outer", "panel", "judge"]
 
@@ -27,6 +30,7 @@ class CallNote(NamedTuple):
     """One call that has ended; `refused` when the server turned it down, so that it cost nothing."""
 
     role: Role
+    name: ModelName
     model: str
     answered_by: str | None
     label: str
@@ -45,25 +49,27 @@ class Calls:
     """Make calls and note them.
 
     Args:
+        plan: How long a call may be silent, and what the run may cost.
         models: Whom to ask.
-        limits: How long a call may be silent.
         emit: Told of attempts that are made again.
         warn: Told of what the user should know.
 
     Attributes:
         notes: Every call that has ended, in that order.
         phases: Each role's time.
+        purse: What is spent.
         unfinished: What cancelled calls had written, by label.
     """
 
-    def __init__(self, models: ModelClient, limits: Limits, emit: Emit, warn: Callable[[str], None]) -> None:
+    def __init__(self, plan: Plan, models: ModelClient, emit: Emit, warn: Callable[[str], None]) -> None:
         self._models = models
-        self._limits = limits
+        self._limits = plan.limits
         self._emit = emit
         self._warn = warn
         self.notes: list[CallNote] = []
         self.phases: dict[Role, Phase] = {"outer": Phase(), "panel": Phase(), "judge": Phase()}
         self.unfinished: dict[str, str] = {}
+        self.purse = Purse(plan, models)
 
     async def make(
         self,
@@ -79,9 +85,11 @@ class Calls:
 
         Raises:
             ModelError: The call failed, ran out of its phase's time, or brought no text where text is needed.
+            CostLimitError: It is the outer model's, and cannot be paid for.
         """
-        request = request._replace(timeout_s=self._limits.timeout_s, idle_timeout_s=self._limits.idle_timeout_s)
-        under_way = _UnderWay(role, request, label)
+        held = self._admitted(role, request, label)
+        request = held.request._replace(timeout_s=self._limits.timeout_s, idle_timeout_s=self._limits.idle_timeout_s)
+        under_way = _UnderWay(role, request, label, held)
 
         def watch(delta: Delta) -> None:
             under_way.watch(delta)
@@ -96,34 +104,65 @@ class Calls:
         except ModelError as error:
             if isinstance(error, OutOfTimeError):
                 error.partial, error.attempts = under_way.text, under_way.attempts
-            raise self._noted(under_way, error) from error.__cause__
+            self._note(under_way, None, error)
+            raise
         except asyncio.CancelledError:
             self.unfinished[label] = under_way.text
-            self.notes.append(under_way.note(None, None, "cancelled"))
+            self._note(under_way, None, None)
             raise
         except Exception as bug:  # costs this call, and not what the others have answered
-            raise self._noted(under_way, ModelError(f"internal error: {type(bug).__name__}: {bug}")) from bug
+            failure = ModelError(f"internal error: {type(bug).__name__}: {bug}")
+            self._note(under_way, None, failure)
+            raise failure from bug
         if completion.skipped:
             self._warn(f"{label}: {completion.skipped} broken event(s) of the stream were skipped")
         text_needed = text_needed and not (calls_suffice and completion.tool_calls)
         if text_needed and (why := under_way.why_no_answer(completion)):
-            raise self._noted(under_way, EmptyCompletionError(why), completion)
-        note = under_way.note(completion, None, None)
-        self.notes.append(note)
-        return completion, note.duration_s
+            empty = EmptyCompletionError(why)
+            self._note(under_way, completion, empty)
+            raise empty
+        return completion, self._note(under_way, completion, None)
 
-    def _noted(self, under_way: _UnderWay, error: ModelError, completion: Completion | None = None) -> ModelError:
-        error.provider, error.model = under_way.request.model
-        note = under_way.note(completion, error, str(error))
+    async def settle(self) -> None:
+        """Fill in what calls cost that were told without, where their models' prices are known; never fails."""
+        with suppress(Exception, asyncio.CancelledError):  # a run that is whole is not lost for its price
+            costs = await costs_of([(note.name, note.usage) for note in self.notes], self._models)
+            self.notes = [
+                note._replace(usage=note.usage and note.usage._replace(cost=cost))
+                for note, cost in zip(self.notes, costs, strict=True)
+            ]
+
+    def _admitted(self, role: Role, request: ChatRequest, label: str) -> Held:
+        """Return what may be sent under the limit of cost; a panelist or judge that is not paid for has failed."""
+        try:
+            held = self.purse.admit(request, label)
+        except CostLimitError as error:
+            if role == "outer":
+                raise
+            failure = ModelError(str(error))
+            failure.provider, failure.model = request.model
+            raise failure from error
+        if held.less:
+            self._warn(f"{label} gets {held.less}, as the run may cost no more")
+        return held
+
+    def _note(self, under_way: _UnderWay, completion: Completion | None, error: ModelError | None) -> float:
+        """Note a call that has ended, be it by cancellation; return how long it took, in seconds."""
+        note = under_way.note(completion, error)
         self.notes.append(note)
-        error.duration_s = note.duration_s
-        return error
+        text = error.partial if error and error.partial else under_way.text
+        self.purse.note(under_way.held, note.usage, text=text, is_free=note.refused)
+        if error:
+            error.provider, error.model = under_way.request.model
+            error.duration_s = note.duration_s
+        return note.duration_s
 
 
 class _UnderWay:
     """What is known of a call while it is awaited."""
 
-    def __init__(self, role: Role, request: ChatRequest, label: str) -> None:
+    def __init__(self, role: Role, request: ChatRequest, label: str, held: Held) -> None:
+        self.held = held
         self.role = role
         self.request = request
         self.label = label
@@ -165,11 +204,12 @@ class _UnderWay:
         usual = completion.finish_reason in (None, "stop")
         return "Stream completed without producing any text" + ("" if usual else f" ({completion.finish_reason})")
 
-    def note(self, completion: Completion | None, error: ModelError | None, problem: str | None) -> CallNote:
-        """Return the note of the call, which has ended now."""
+    def note(self, completion: Completion | None, error: ModelError | None) -> CallNote:
+        """Return the note of the call, which has ended now; without either of the two it was cancelled."""
         attempts = completion.attempts if completion else error.attempts if error else self.attempts
         return CallNote(
             self.role,
+            self.request.model,
             self.request.model.slug,
             completion.model if completion else None,
             self.label,
@@ -180,7 +220,7 @@ class _UnderWay:
             tuple(tool.type.rpartition(":")[2] for tool in self.request.server_tools),
             tuple(self._steps),
             completion.citations if completion else (),
-            problem,
+            str(error) if error else None if completion else "cancelled",
             refused=bool(
                 error and error.status_code and not error.partial and error.usage is None and completion is None
             ),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator
     from pathlib import Path
 
-    from fusion_cli.chat import ModelClient, ModelName
+    from fusion_cli.chat import ModelClient, ModelName, Price
     from fusion_cli.choices import Choices
     from fusion_cli.events import Emit
     from fusion_cli.plan import Plan
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     Story = Callable[[Plan, ModelClient, Emit], Awaitable["R"]]
 
 R = TypeVar("R", bound="Run")
+T = TypeVar("T")
 
 _OPENROUTER_HEADERS = (("X-Title", "fusion"),)
 
@@ -162,6 +163,27 @@ class Context:
                 if not delivered:
                     self._say_how_to_go_on(journal, errand.command)
 
+    def quote(self, models: Collection[ModelName]) -> dict[ModelName, Price | None]:
+        """Return what each model costs, as far as its server's list of models says; no model is called.
+
+        The embedded ones are neither started nor in it: they are free.
+
+        Raises:
+            ConfigError: The network cannot be used as the environment says.
+        """
+        hosted = sorted(model for model in models if not model.is_local)
+
+        async def ask() -> dict[ModelName, Price | None]:
+            import asyncio
+
+            from fusion_cli.api.client import ChatClient
+
+            async with ChatClient({model: self._endpoint(model) for model in hosted}) as client:
+                prices = await asyncio.gather(*(client.price(model) for model in hosted))
+            return dict(zip(hosted, prices, strict=True))
+
+        return _run_to_the_end(ask()) if hosted else {}
+
     async def _carry_out(self, story: Story[R], plan: Plan, errand: Errand, emit: Emit) -> R:
         import asyncio
 
@@ -199,16 +221,7 @@ class Context:
         self, plan: Plan, models: Collection[ModelName], emit: Emit, stack: AsyncExitStack
     ) -> dict[ModelName, Endpoint]:
         """Return where each model is served; the embedded ones are started for that."""
-        endpoints = {}
-        for model in models:
-            provider = self.settings.providers[model.provider]
-            endpoints[model] = Endpoint(
-                provider.base_url,
-                obtain_key(provider),
-                _OPENROUTER_HEADERS if provider.is_openrouter else (),
-                _key_hint(provider),
-                has_catalogue=provider.is_openrouter,
-            )
+        endpoints = {model: self._endpoint(model) for model in models}
         local = [model for model in models if model.is_local]
         if local:
             from fusion_cli.local.engine import Engine
@@ -220,6 +233,17 @@ class Context:
                 slots = max(1, sum(panelist.model == model for panelist in plan.panel))
                 endpoints[model] = await engine.serve(model.slug, slots)
         return endpoints
+
+    def _endpoint(self, model: ModelName) -> Endpoint:
+        """Return where a model's provider is."""
+        provider = self.settings.providers[model.provider]
+        return Endpoint(
+            provider.base_url,
+            obtain_key(provider),
+            _OPENROUTER_HEADERS if provider.is_openrouter else (),
+            _key_hint(provider),
+            has_catalogue=provider.is_openrouter,
+        )
 
     def _say_how_to_go_on(self, journal: Journal, command: str) -> None:
         """Say where what was paid for is, when the run did not deliver it."""
@@ -267,7 +291,7 @@ def _key_hint(provider: Provider) -> str:
     return f"Name the variable that holds its key: fusion config set providers.{provider.name}.api_key_env VARIABLE"
 
 
-def _run_to_the_end(work: Coroutine[None, None, R]) -> R:
+def _run_to_the_end(work: Coroutine[None, None, T]) -> T:
     """Run `work` in a loop of its own; unlike `asyncio.run`, do not wait for a thread that looks up a name."""
     import asyncio
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from fusion_cli.costs import shown_dollars
 from fusion_cli.errors import DegradedError, FusionError, ModelError, UsageError, internal_error
 from fusion_cli.terminal import clean, one_line
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from fusion_cli.chat import ModelName, ServerTool
     from fusion_cli.earlier import Earlier
     from fusion_cli.plan import Panelist, Plan
-    from fusion_cli.results import AnalysisRun, Run
+    from fusion_cli.results import AnalysisRun, Run, RunUsage
     from fusion_cli.terminal import Terminal
 
 
@@ -42,24 +43,27 @@ def announce(
         )
     if earlier:
         stands = [_count(len(earlier.responses), "response"), *(["its analysis"] if earlier.analysis else [])]
-        asked = ", ".join(sorted(map(_shown, asks))) or "nobody"
+        asked = ", ".join(sorted(map(model_name, asks))) or "nobody"
         terminal.note(f"run     takes up {one_line(earlier.run, 80)}: {', '.join(stands)}; asks {asked}")
-        return
-    parts = [f"answer {_shown(plan.outer)}"] if answers else []
+        if not set(asks) - {plan.outer}:
+            return
+    parts = [f"answer {model_name(plan.outer)}"] if answers else []
     if not answers or plan.tool_choice != "none":
-        parts.insert(0, f"judge {_shown(plan.judge)}")
+        parts.insert(0, f"judge {model_name(plan.judge)}")
     if plan.tool_choice != "none":
-        seats = [_seat(panelist) for panelist in plan.panel]
+        seats = [seat_name(panelist) for panelist in plan.panel]
         times = {name: f"{seats.count(name)} x " if seats.count(name) > 1 else "" for name in seats}
         parts.insert(0, f"panel {', '.join(count + name for name, count in times.items())}")
-    terminal.note(f"plan    {'; '.join(parts)}")
-    who = plan.inner_models if plan.tool_choice != "none" else (plan.judge,) if not answers else ()
-    if tools := _web_tools(plan, [model for model in who if not model.is_local]):
+    if not earlier:
+        terminal.note(f"plan    {'; '.join(parts)}")
+    if tools := tools_line(plan, answers=answers):
         terminal.note(f"web     {tools}")
 
 
-def _web_tools(plan: Plan, models: Sequence[ModelName]) -> str:
-    """Return which web tools these models have, and who runs them."""
+def tools_line(plan: Plan, *, answers: bool) -> str:
+    """Return which web tools the models of a run have, and who runs them; empty where none could have any."""
+    who = plan.inner_models if plan.tool_choice != "none" else (plan.judge,) if not answers else ()
+    models = [model for model in who if not model.is_local]
     here = f"run here ({plan.search})" if plan.search else "run here"
     parts = [
         f"{_names(plan.tools_for(model))}, {'run by OpenRouter' if model.has_server_tools else here}"
@@ -77,15 +81,16 @@ def _names(tools: Sequence[ServerTool]) -> str:
     return " and ".join(dict.fromkeys(tool.type.rpartition(":")[2].removeprefix("web_") for tool in tools))
 
 
-def _seat(panelist: Panelist) -> str:
+def seat_name(panelist: Panelist) -> str:
     """Return a panelist's model, and its own name where it has one."""
     slug = panelist.model.slug
     name, _, number = panelist.label.rpartition("#")
     by_slug = panelist.label == slug or (name == slug and number.isdecimal())
-    return _shown(panelist.model) if by_slug else f"{one_line(panelist.label)} ({_shown(panelist.model)})"
+    return model_name(panelist.model) if by_slug else f"{one_line(panelist.label)} ({model_name(panelist.model)})"
 
 
-def _shown(model: ModelName) -> str:
+def model_name(model: ModelName) -> str:
+    """Return what a person reads of a model: its slug, and its provider where that is not OpenRouter."""
     return model.slug if model.provider == "openrouter" else str(model)
 
 
@@ -121,9 +126,25 @@ def deliver_analysis(run: AnalysisRun, _shown: bool, *, terminal: Terminal, as_j
         terminal.write_json(run.model_dump())
     elif text := analysis_text(run):
         terminal.write_line(text)
+    if took := what_it_took(run.usage):
+        terminal.note(f"usage   {took}")
     if run.cause is None and run.analysis is None:
         raise DegradedError(run.warnings[-1] if run.warnings else "there is no analysis")
     conclude(run, strict=strict)
+
+
+def what_it_took(usage: RunUsage) -> str:
+    """Return a run's tokens and dollars, and each role's dollars where several played; empty where nothing is known."""
+    tokens = [f"{usage.total_tokens:,} tokens"] if usage.total_tokens else []
+    played = {"panel": usage.by_role.panel, "judge": usage.by_role.judge, "answer": usage.by_role.outer}
+    by_role = {name: part.cost for name, part in played.items() if part}
+    if not by_role or not (tokens or any(by_role.values())):
+        return ", ".join(tokens)
+    cost = "cost unknown" if usage.cost is None else shown_dollars(usage.cost)
+    if len(by_role) > 1 and any(by_role.values()):
+        each = (f"{name} {'unknown' if part is None else shown_dollars(part)}" for name, part in by_role.items())
+        cost += f" ({', '.join(each)})"
+    return ", ".join([*tokens, cost])
 
 
 def conclude(run: Run, *, strict: bool | None) -> None:

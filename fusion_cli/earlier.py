@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from fusion_cli.events import AnalysisCompleted, PanelCompleted, PanelFailed
 
+if TYPE_CHECKING:
+    from fusion_cli.plan import Panelist, Plan
+
 
 class Earlier(NamedTuple):
     """The part of an earlier run that stands.
@@ -36,3 +39,15 @@ class Earlier(NamedTuple):
     analysis: AnalysisCompleted | None = None
     is_judged: bool = False
     answer: str | None = None
+
+    def texts(self) -> dict[str, str]:
+        """Return what those who are not asked again have said, by label; nothing of those who failed."""
+        return dict.fromkeys(self.failures, "") | {label: it.content for label, it in self.responses.items()}
+
+    def missing(self, plan: Plan) -> list[Panelist]:
+        """Return the panelists of a plan that have to be asked."""
+        return [seat for seat in plan.panel if seat.label not in {**self.responses, **self.failures}]
+
+    def is_whole(self, plan: Plan) -> bool:
+        """Tell whether nothing of a plan is left to do."""
+        return self.answer is not None and (not self.prompt or not (self.missing(plan) or self.analysis is None))

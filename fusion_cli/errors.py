@@ -9,6 +9,7 @@ Knows nothing of terminals or HTTP: `cli.main` prints these, nobody else turns a
     ├── CredentialError            4   no key is set
     ├── EngineError                1   the embedded engine could not be started
     ├── UnreachableError           6   something needed from the network could not be had
+    ├── CostLimitError             5   the run takes more than it may
     ├── InterruptError         128+n   a signal ended the run
     ├── ClosedPipeError          141   nobody reads standard output any more
     └── ModelError                 1   one call to one model failed
@@ -83,6 +84,12 @@ class UnreachableError(FusionError):
     """Say that something needed from the network could not be had."""
 
     exit_status = 6
+
+
+class CostLimitError(FusionError):
+    """Say that the run, or its next phase, takes more than `--max-cost` allows."""
+
+    exit_status = 5
 
 
 class InterruptError(FusionError):

@@ -319,6 +319,10 @@ Raw = Annotated[
     typer.Option("--raw", help="In a pipe or a file, leave control characters in what models wrote."),
 ]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say more: which calls were tried again, and why.")]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Print who would be asked and what that may take, and ask nobody."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, whatever happened.")]
 
 AskSchema = Annotated[bool, _schema_option("AskRun")]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fusion_cli import __version__
-from fusion_cli.errors import FusionError, InterruptError
+from fusion_cli.errors import CostLimitError, FusionError, InterruptError
 
 if TYPE_CHECKING:  # pydantic (100 ms) is imported while the first responses are awaited
     from collections.abc import Sequence
@@ -99,10 +99,10 @@ def analysis_run(record: Record) -> AnalysisRun:
 
 def _common(record: Record) -> dict[str, Any]:
     from fusion_cli.chat import Usage
-    from fusion_cli.results import UsageTotals
+    from fusion_cli.results import RunUsage
 
     notes = record.calls.notes
-    billed = [call.usage or Usage() for call in notes if not call.refused]
+    billed = [(call.role, call.usage or Usage()) for call in notes if not call.refused]
     return {
         "run": None,
         "parent": record.earlier.run if record.earlier else None,
@@ -111,7 +111,7 @@ def _common(record: Record) -> dict[str, Any]:
         "supported": record.supported,
         "quotes": record.quotes,
         "second_look": record.second_look,
-        "usage": UsageTotals.over(billed),
+        "usage": RunUsage.over_calls(billed),
         "calls": [_public(call) for call in notes],
         "warnings": record.warnings,
         "seed": record.seed,
@@ -147,11 +147,13 @@ def analysis_run_without_calls(cause: FusionError) -> AnalysisRun:
 
 
 def _reason_before_calls(cause: FusionError) -> str | None:
+    if isinstance(cause, CostLimitError):
+        return "cost_limit"
     return "cancelled" if isinstance(cause, InterruptError) else None
 
 
 def _nothing_sent() -> dict[str, Any]:
-    from fusion_cli.results import UsageTotals
+    from fusion_cli.results import RunUsage
 
     return {
         "run": None,
@@ -161,7 +163,7 @@ def _nothing_sent() -> dict[str, Any]:
         "supported": None,
         "quotes": None,
         "second_look": None,
-        "usage": UsageTotals.over(()),
+        "usage": RunUsage.over_calls(()),
         "calls": [],
         "warnings": [],
         "seed": None,

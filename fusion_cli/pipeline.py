@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from fusion_cli import events, outcome, prompts
 from fusion_cli.chat import ChatRequest, Completion, Delta, Message, ModelClient, ToolCall
 from fusion_cli.errors import (
+    CostLimitError,
     FusionError,
     KeyRejectedError,
     ModelError,
@@ -47,25 +48,35 @@ async def ask(plan: Plan, models: ModelClient, emit: Emit, earlier: Earlier | No
 
     Never raises for a model's failure or for cancellation: the run that is returned says what happened, and holds
     everything that had been answered by then. What an earlier run brought is not asked for again.
+
+    Raises:
+        CostLimitError: The run would cost more than it may; nothing was sent.
+        UsageError: Nobody knows what it would cost.
     """
     record = Record(plan, models, emit, earlier)
+    await record.calls.purse.open(answers=True, earlier=earlier)
     answer = None
     with _noting_the_end(record):
         turn = await consult(record)
         if turn.call:
             await deliberate(record, turn.prompt, turn.told, answer_follows=True)
-            answer = record.take_up_answer() or await synthesize(record, turn, turn.call)
+            if (answer := record.take_up_answer()) is None:
+                record.begin("answer")
+                answer = await synthesize(record, turn, turn.call)
         else:
             answer = turn.text
+    await record.settle()
     return outcome.ask_run(record, answer)
 
 
 async def analyze(plan: Plan, models: ModelClient, emit: Emit, earlier: Earlier | None = None) -> AnalysisRun:
     """Convene the panel and the judge, without an outer model. Raises as little as `ask`."""
     record = Record(plan, models, emit, earlier)
+    await record.calls.purse.open(answers=False, earlier=earlier)
     with _noting_the_end(record):
         prompt = (earlier and earlier.prompt) or plan.prompt.text()
         await deliberate(record, prompt, plan.prompt.question)
+    await record.settle()
     return outcome.analysis_run(record)
 
 
@@ -75,10 +86,13 @@ async def judge_responses(plan: Plan, models: ModelClient, emit: Emit, earlier: 
     `missing` is how many panelists gave none and have no seat in the plan.
     """
     record = Record(plan, models, emit, earlier)
+    await record.calls.purse.open(answers=False, earlier=earlier)
     with _noting_the_end(record):
         record.begin_panel(plan.prompt.text(), plan.prompt.question)
         _take_up(record)
+        record.begin("judge")
         await judge(record, plan.prompt.text(), missing + record.silent)
+    await record.settle()
     return outcome.analysis_run(record)
 
 
@@ -89,7 +103,7 @@ def _noting_the_end(record: Record) -> Iterator[None]:
         yield
     except asyncio.CancelledError:
         record.fail(FusionError("cancelled"), "cancelled")
-    except ModelError as error:
+    except (ModelError, CostLimitError) as error:
         record.fail(error)
     except Exception as bug:  # noqa: BLE001  # a mistake of ours must not cost what is paid for
         record.fail(internal_error(bug), "unexpected_error")
@@ -110,6 +124,7 @@ async def consult(record: Record) -> Turn:
         call = prompts.forced_call(told)
         return Turn((*messages, Message("assistant", "", (call,))), call=call, prompt=prompt, told=told)
 
+    record.begin("consult")
     offered = (prompts.FUSION_TOOL,) if plan.tool_choice == "auto" else ()
     for round_ in range(1, _CONSULT_ROUNDS + 1):
         last = round_ == _CONSULT_ROUNDS
@@ -180,10 +195,13 @@ async def deliberate(record: Record, prompt: str, told: str, *, answer_follows: 
 
     Raises:
         ModelError: The account or the key gave out in the panel, and would for judge and outer model too.
+        CostLimitError: Panel or judge cannot be paid for.
     """
+    record.begin("panel")
     record.begin_panel(prompt, told)
+    missing = _take_up(record)
     record.leave_time("panel", _PANELS_SHARE_BEFORE_ANSWER if answer_follows else _PANELS_SHARE)
-    await convene_panel(record, prompt)
+    await convene_panel(record, missing, prompt)
     if not record.responses:
         reason, error = _why_all_failed(list(record.failures.values()))
         record.fail(error, reason)
@@ -195,12 +213,12 @@ async def deliberate(record: Record, prompt: str, told: str, *, answer_follows: 
         return
     if answer_follows:
         record.leave_time("judge", _JUDGES_SHARE_BEFORE_ANSWER)
+    record.begin("judge")
     await judge(record, prompt, record.silent)
 
 
-async def convene_panel(record: Record, prompt: str) -> None:
-    """Ask all panelists at once; one that fails is noted and disturbs nobody."""
-    missing = _take_up(record)
+async def convene_panel(record: Record, missing: list[Panelist], prompt: str) -> None:
+    """Ask all panelists at once that have not answered; one that fails is noted and disturbs nobody."""
     async with asyncio.TaskGroup() as group:
         for panelist in missing:
             group.create_task(_ask_panelist(record, panelist, prompt))

@@ -12,13 +12,21 @@ from typing import TYPE_CHECKING
 
 from fusion_cli import events
 from fusion_cli.calls import Calls, Role
-from fusion_cli.errors import FusionError, KeyRejectedError, ModelError, NoCreditsError, RateLimitError
+from fusion_cli.errors import (
+    CostLimitError,
+    FusionError,
+    KeyRejectedError,
+    ModelError,
+    NoCreditsError,
+    RateLimitError,
+)
 from fusion_cli.prompts import new_fence
 
 if TYPE_CHECKING:  # pydantic (100 ms) is imported while the first responses are awaited
     from collections.abc import Callable
 
     from fusion_cli.chat import ChatRequest, Citation, Completion, Delta, ModelClient, ModelName
+    from fusion_cli.costs import Phase
     from fusion_cli.earlier import Earlier
     from fusion_cli.events import Emit
     from fusion_cli.plan import Panelist, Plan
@@ -63,7 +71,7 @@ class Record:
         self.failure_reason: str | None = None
         self.warnings: list[str] = []
         self.is_degraded = False
-        self.calls = Calls(models, plan.limits, emit, self.warn)
+        self.calls = Calls(plan, models, emit, self.warn)
         self._loop = asyncio.get_running_loop()
         self._started = self._loop.time()
         self._deadline = None if plan.limits.deadline_s is None else self._started + plan.limits.deadline_s
@@ -101,6 +109,11 @@ class Record:
         """How long the run has taken."""
         return self._loop.time() - self._started
 
+    async def settle(self) -> None:
+        """Fill in what calls cost, where only their models' price lists tell; not in a run that was cancelled."""
+        if self.failure_reason != "cancelled":
+            await self.calls.settle()
+
     def leave_time(self, role: Role, share: float) -> None:
         """Let a role have at most this share of what is left until the deadline."""
         if self._deadline is not None:
@@ -119,6 +132,15 @@ class Record:
         if role == "panel":
             return f"dropped at {self.elapsed_s:.0f} s: {limit} leaves no more to the panel"
         return f"{limit} leaves no more to the judge" if role == "judge" else f"{limit} has passed"
+
+    def begin(self, phase: Phase) -> None:
+        """Let a part of the run begin.
+
+        Raises:
+            CostLimitError: What may still be spent does not pay for it.
+        """
+        known = self.earlier.texts() if self.earlier else {}
+        self.calls.purse.start(phase, known | {seat.label: text for seat, text in self.said().items()})
 
     @property
     def silent(self) -> int:
@@ -285,6 +307,8 @@ class Record:
 
 
 def _reason(error: FusionError) -> str:
+    if isinstance(error, CostLimitError):
+        return "cost_limit"
     if isinstance(error, NoCreditsError):
         return "insufficient_credits"
     if isinstance(error, RateLimitError):

@@ -179,6 +179,33 @@ class UsageTotals(_Shape):
         return cls(**sums)
 
 
+class RoleUsage(_Shape):
+    """What each role's calls took; null where it made none."""
+
+    panel: UsageTotals | None
+    judge: UsageTotals | None
+    outer: UsageTotals | None
+
+
+class RunUsage(UsageTotals):
+    """The same of a whole run, and of each role in it."""
+
+    by_role: RoleUsage
+
+    @classmethod
+    def over_calls(cls, calls: Iterable[tuple[str, Usage]]) -> Self:
+        """Add up what each call took, given with its role."""
+        rows = list(calls)
+        by_role = {
+            role: UsageTotals.over(usage for _, usage in played)
+            if (played := [row for row in rows if row[0] == role])
+            else None
+            for role in RoleUsage.model_fields
+        }
+        whole = UsageTotals.over(usage for _, usage in rows)
+        return cls(**whole.model_dump(), by_role=RoleUsage(**by_role))
+
+
 class CallUsage(_Shape):
     """Tokens, US dollars and the server's tool calls of one call; null is unknown, which is not 0."""
 
@@ -237,7 +264,7 @@ class Run(_Shape):
     supported: Supported | None
     quotes: list[Quote] | None
     second_look: SecondLook | None
-    usage: UsageTotals
+    usage: RunUsage
     calls: list[Call]
     warnings: list[str]
     seed: int | None

@@ -57,10 +57,10 @@ def resumed(saved: SavedRun, flags: Choices, settings: Settings, machine: Machin
     earlier = saved.as_earlier()
     asks = set[ModelName]()
     if saved.prompt or (plan.tool_choice != "none" and saved.answer is None):
-        asks |= {seat.model for seat in plan.panel if seat.label not in earlier.responses}
+        asks |= {seat.model for seat in earlier.missing(plan)}
         if asks or earlier.analysis is None:
             asks.add(plan.judge)
-    if answers and (asks or saved.answer is None):
+    if answers and not earlier.is_whole(plan):
         asks.add(plan.outer)
     return _accessible(TakenUp(plan, earlier, frozenset(asks)), settings, machine)
 

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from fusion_cli.plan import Plan
 
 LAST = "last"
-_ID = r"[0-9]{8}T[0-9]{6}-[0-9a-f]{6}"
-_ID_BEGUN = r"[0-9]{8}T?[0-9]{0,6}-?[0-9a-f]{0,6}"
+_ID = r"[0-9]{8}T[0-9]{9}-[0-9a-f]{6}"
+_ID_BEGUN = r"[0-9]{8}T?[0-9]{0,9}-?[0-9a-f]{0,6}"
 _TAIL_BYTES = 4096
 _MAX_BYTES = 512_000_000
 

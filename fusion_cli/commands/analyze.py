@@ -39,6 +39,7 @@ def analyze(
     save: options.Save = None,
     verbose: options.Verbose = False,
     raw: options.Raw = False,
+    dry_run: options.DryRun = False,
     json: options.AsJson = False,
     json_schema: options.AnalysisSchema = False,
 ) -> None:
@@ -54,6 +55,7 @@ def analyze(
     from fusion_cli.context import Context, Errand
     from fusion_cli.flags import choices_from
     from fusion_cli.inputs import read_prompt
+    from fusion_cli.launch import Wishes, launch
     from fusion_cli.outcome import analysis_run_without_calls
     from fusion_cli.planning import make_plan
 
@@ -73,7 +75,6 @@ def analyze(
             asked = read_prompt(prompt, file or [], terminal)
             plan = make_plan(choices, context.settings, asked, context.machine, outer_is_judge=True, web=bool(web))
             earlier, errand = None, Errand("analyze", choices, plan.models)
-        delivery.announce(plan, terminal, errand.asks, answers=False, earlier=earlier)
         strict = context.settings.strict if strict is None else strict
         deliver = partial(delivery.deliver_analysis, terminal=terminal, as_json=json, strict=strict)
-        context.carry_out(partial(pipeline.analyze, earlier=earlier), plan, deliver, errand)
+        launch(context, pipeline.analyze, plan, errand, deliver, Wishes(dry_run, json, answers=False), earlier)

@@ -67,6 +67,7 @@ def ask(
     save: options.Save = None,
     verbose: options.Verbose = False,
     raw: options.Raw = False,
+    dry_run: options.DryRun = False,
     json: options.AsJson = False,
     json_schema: options.AskSchema = False,
 ) -> None:
@@ -76,12 +77,11 @@ def ask(
 
     With a question as argument, standard input is material: git diff | fusion ask "What could break?"
     """
-    from functools import partial
-
     from fusion_cli import delivery, pipeline, resuming
     from fusion_cli.context import Context, Errand
     from fusion_cli.flags import choices_from
     from fusion_cli.inputs import read_prompt
+    from fusion_cli.launch import Wishes, launch
     from fusion_cli.outcome import ask_run_without_calls
     from fusion_cli.planning import make_plan
 
@@ -130,9 +130,8 @@ def ask(
                 plan = make_plan(choices, context.settings, asked, context.machine, web=bool(web))
             earlier = None
             errand = Errand("ask", choices, plan.models, parent.summary.run if parent else None)
-        delivery.announce(plan, terminal, errand.asks, answers=True, earlier=earlier)
-        story = partial(pipeline.ask, earlier=earlier)
-        context.carry_out(story, plan, deliver, errand, show_answer=terminal.stdout_is_tty and not json)
+        wishes = Wishes(dry_run, json, answers=True, show_answer=terminal.stdout_is_tty and not json)
+        launch(context, pipeline.ask, plan, errand, deliver, wishes, earlier)
 
 
 def taken_up(resume: str | None, rewrite: str | None, flags: Choices, context: Context) -> TakenUp:
@@ -181,6 +180,8 @@ def plan_of_request(name: str, flags: Choices, context: Context, *, web: bool) -
 
 def whether_the_panel_met(run: AskRun, plan: Plan) -> str:
     """Return the line that says whether the panel was convened, and what the run took."""
+    from fusion_cli.delivery import what_it_took
+
     seats = len(plan.panel)
     asked = run.result is not None
     if run.fused:
@@ -203,6 +204,4 @@ def whether_the_panel_met(run: AskRun, plan: Plan) -> str:
         said = f"The panel did not meet: {run.model} answered alone (to convene it: --tool-choice required)"
     else:
         said = "The panel did not meet"
-    took = [f"{run.usage.total_tokens:,} tokens"] if run.usage.total_tokens is not None else []
-    took += [f"${run.usage.cost:.4f}"] if run.usage.cost is not None else []
-    return f"{said}. {', '.join(took)}".rstrip(". ") + "."
+    return f"{said}. {what_it_took(run.usage)}".rstrip(". ") + "."

@@ -71,6 +71,7 @@ def judge(
     save: options.Save = None,
     verbose: options.Verbose = False,
     raw: options.Raw = False,
+    dry_run: options.DryRun = False,
     json: options.AsJson = False,
     json_schema: options.AnalysisSchema = False,
 ) -> None:
@@ -88,6 +89,7 @@ def judge(
     from fusion_cli import delivery, pipeline
     from fusion_cli.context import Context, Errand
     from fusion_cli.flags import choices_from
+    from fusion_cli.launch import Wishes, launch
     from fusion_cli.outcome import analysis_run_without_calls
     from fusion_cli.plan import Prompt
     from fusion_cli.planning import make_judge_plan
@@ -102,11 +104,11 @@ def judge(
             choices, context.settings, Prompt(work.prompt), work.panel, context.machine, web=bool(web)
         )
         plan = plan._replace(warnings=(*work.warnings, *plan.warnings))
-        delivery.announce(plan, terminal, {plan.judge}, answers=False)
-        story = partial(pipeline.judge_responses, earlier=work.earlier, missing=work.missing)
+        story = partial(pipeline.judge_responses, missing=work.missing)
         strict = context.settings.strict if strict is None else strict
         deliver = partial(delivery.deliver_analysis, terminal=terminal, as_json=json, strict=strict)
-        context.carry_out(story, plan, deliver, Errand("judge", choices, {plan.judge}, work.earlier.run or None))
+        errand = Errand("judge", choices, {plan.judge}, work.earlier.run or None)
+        launch(context, story, plan, errand, deliver, Wishes(dry_run, json, answers=False), work.earlier)
 
 
 class Work(NamedTuple):

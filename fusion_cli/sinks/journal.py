@@ -45,7 +45,7 @@ class Journal:
         complain: Told in one line that the run cannot be kept; called once.
 
     Attributes:
-        run: The run's id; it begins with the time, in UTC.
+        run: The run's id; it begins with the time, in UTC and milliseconds, so that ids sort as runs began.
         path: The file.
     """
 
@@ -59,7 +59,7 @@ class Journal:
         complain: Callable[[str], None],
     ) -> None:
         now = datetime.now(UTC)
-        self.run = f"{now:%Y%m%dT%H%M%S}-{os.urandom(3).hex()}"
+        self.run = f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03}-{os.urandom(3).hex()}"
         self.path = folder / f"{self.run}.jsonl"
         self._complain = complain
         self._started = time.monotonic()

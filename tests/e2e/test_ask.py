@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -24,6 +25,8 @@ def test_required_run_in_a_pipe() -> None:
     assert ended.stdout.count("\n") == 1
     assert "panel   openai/gpt-5  answered in" in ended.stderr
     assert "The panel met: 2 of 2 answered." in ended.stderr
+    took = r"answered\. \d+ tokens, \$[\d.]+ \(panel <?\$[\d.]+, judge \$[\d.]+, answer \$[\d.]+\)\.\n"
+    assert re.search(took, ended.stderr)
 
 
 def test_outer_model_convenes_the_panel() -> None:

@@ -23,7 +23,7 @@ def test_run_without_a_key() -> None:
     assert shape["answer"].strip()
     assert [row["label"] for row in shape["result"]["responses"]] == [f"qwen2.5-coder-0.5b#{n}" for n in (1, 2, 3)]
     assert shape["result"]["analysis"]
-    assert shape["usage"]["cost"] is None
+    assert shape["usage"]["cost"] == 0
     assert shape["usage"]["total_tokens"] > 0
     assert "The embedded models are small" in ended.stderr
     assert "plan    panel 3 x local:qwen2.5-coder-0.5b; judge" in ended.stderr

@@ -1,6 +1,7 @@
 """`analyze`, `judge`, and a provider from the config file, as their user sees them."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -159,3 +160,16 @@ def test_sceptic_and_optimist_on_one_model() -> None:
         ("m", "m"),
     ]
     assert {row["model"] for row in ended.json()["analysis"]["contradictions"][0]["stances"]} <= {"sceptic", "fan", "m"}
+
+
+def test_what_it_took_is_said() -> None:
+    """Without an outer model, too, the tokens and dollars of the run are on standard error, by role."""
+    with WireServer(default=deliberation(latency_s=0)) as server:
+        analyzed = fusion("analyze", "-p", "a,b", "-j", "j", "--json", "q", server=server)
+        Path("run.json").write_text(analyzed.stdout)
+        judged = fusion("judge", "run.json", "-j", "j", server=server)
+    said = [
+        next(line for line in ended.stderr.splitlines() if line.startswith("usage")) for ended in (analyzed, judged)
+    ]
+    assert re.fullmatch(r"usage   \d+ tokens, \$[\d.]+ \(panel <?\$[\d.]+, judge \$[\d.]+\)", said[0])
+    assert re.fullmatch(r"usage   \d+ tokens, \$[\d.]+", said[1])

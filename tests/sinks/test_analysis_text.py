@@ -9,16 +9,16 @@ from fusion_cli.results import (
     Point,
     Quote,
     Response,
+    RunUsage,
     SecondLook,
     Source,
     Supported,
     ToolResult,
-    UsageTotals,
 )
 from fusion_cli.sinks.analysis_text import analysis_text, source_lines
 
 EMPTY: dict[str, Any] = {key: [] for key in Analysis.model_fields}
-NOTHING_USED = UsageTotals(prompt_tokens=None, completion_tokens=None, total_tokens=None, cost=None)
+NOTHING_USED = RunUsage.over_calls(())
 
 
 def run_with(result: ToolResult, **checks: Any) -> AnalysisRun:

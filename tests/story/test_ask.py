@@ -274,13 +274,12 @@ def test_local_models_read_the_result_as_text() -> None:
 
 
 def test_usage_is_the_sum_of_all_calls() -> None:
-    """Tokens and dollars are summed over panel, judge and outer model."""
+    """Tokens and dollars are summed over panel, judge and outer model, and over each of them."""
     models = panel_of_two().script("judge", "j", says(JUDGE_REPLY)).script("outer", "o", says("x"))
+    one = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15, "cost": 0.5}
     assert ask(models, plan()).usage.model_dump() == {
-        "prompt_tokens": 40,
-        "completion_tokens": 20,
-        "total_tokens": 60,
-        "cost": 2.0,
+        **{key: 4 * value for key, value in one.items()},
+        "by_role": {"panel": {key: 2 * value for key, value in one.items()}, "judge": one, "outer": one},
     }
 
 

@@ -1,0 +1,306 @@
+"""How a run keeps within `--max-cost`: refused at once, stopped before a phase, or held to shorter replies.
+
+Owns what is spent and what is set aside for calls in flight. Prices are asked for once, before the run; makes no call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
+
+from fusion_cli.costs import (
+    ANSWER_TOKENS,
+    CAREFUL,
+    LEAST_TOKENS,
+    Estimate,
+    Phase,
+    Row,
+    cost_of,
+    estimate,
+    estimate_of,
+    in_steps,
+    price_of,
+    prompt_count,
+    shown_dollars,
+)
+from fusion_cli.errors import CostLimitError, UsageError
+from fusion_cli.fitting import estimated_tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from fusion_cli.chat import ChatRequest, ModelClient, ModelName, Price, Usage
+    from fusion_cli.earlier import Earlier
+    from fusion_cli.plan import Plan
+
+_WHO: Mapping[Phase, str] = {
+    "consult": "the outer model",
+    "panel": "the panel",
+    "judge": "the judge",
+    "answer": "the answer",
+}
+_LATER: Mapping[Phase, tuple[Phase, ...]] = {
+    "consult": (),
+    "panel": ("judge", "answer"),
+    "judge": ("answer",),
+    "answer": (),
+}
+_SLACK = 1e-9  # sums of floats
+
+
+class Budget(NamedTuple):
+    """What a run may cost, in US dollars."""
+
+    max_cost: float
+    allow_unknown: bool = False
+
+    def refuse_if_over(self, whole: Estimate) -> None:
+        """Refuse a run that cannot keep within its limit.
+
+        Raises:
+            UsageError: A price is unknown, so that nobody can say.
+            CostLimitError: Even the estimate's low end is over the limit.
+        """
+        if whole.unknown and not self.allow_unknown:
+            names = ", ".join(map(str, whole.unknown))
+            raise UsageError(
+                f"a limit of cost cannot be kept, as these models' prices are unknown: {names}",
+                hint="--allow-unknown-cost goes on all the same, and counts only what is known.",
+            )
+        low, high = whole.known_dollars
+        if low > self.max_cost + _SLACK:
+            raise CostLimitError(
+                f"the run needs about {shown_dollars(low)} at least ({shown_dollars(high)} at most), and may take "
+                f"{shown_dollars(self.max_cost)}: not started",
+                hint="Raise --max-cost, or choose a smaller or cheaper panel.",
+            )
+
+    def before_phase(self, phases: Sequence[Phase], spent: float, needed: float) -> None:
+        """Stop before a phase that is not paid for by what is left, or is, but then what has to follow it is not.
+
+        Args:
+            phases: The one that is to come, and those after it.
+            spent: What the run has cost so far.
+            needed: What all of these need.
+
+        Raises:
+            CostLimitError: It is not.
+        """
+        if spent + needed > self.max_cost + _SLACK:
+            *others, last = (_WHO[phase] for phase in phases)
+            who = f"{', '.join(others)} and {last} need" if others else f"{last} needs"
+            raise self.stopped(spent, who, needed, "started")
+
+    def stopped(self, spent: float, who: str, needed: float, what: str) -> CostLimitError:
+        """Return what is said when what is left does not pay for what is next."""
+        return CostLimitError(
+            f"{shown_dollars(spent)} of {shown_dollars(self.max_cost)} is spent and {who} about "
+            f"{shown_dollars(needed)}: not {what}",
+            hint="What was answered is kept: --resume goes on from there, with a higher --max-cost.",
+        )
+
+
+def affordable_tokens(price: Price, prompt_tokens: int, remaining: float, wanted: int, least: int) -> int | None:
+    """Return how long a reply may be so that its call takes no more than `remaining` dollars; at most `wanted` tokens.
+
+    None when that is less than `least`, or than `wanted` where even less is wanted.
+    """
+    room = remaining - prompt_tokens * price.prompt - price.request + _SLACK
+    if room < 0:
+        return None
+    tokens = min(wanted, int(room / price.completion)) if price.completion else wanted
+    return tokens if tokens >= min(least, wanted) else None
+
+
+async def costs_of(calls: Sequence[tuple[ModelName, Usage | None]], models: ModelClient) -> list[float | None]:
+    """Return what each call cost: as its server says, or else by its tokens and its model's price; None is unknown.
+
+    A price is asked for once, and only where it is missing; the embedded models are free.
+    """
+    priceless = {
+        model
+        for model, usage in calls
+        if usage and usage.cost is None and usage.completion_tokens is not None and not model.is_local
+    }
+    wanted = sorted(priceless)
+    prices = dict(zip(wanted, await asyncio.gather(*map(models.price, wanted)), strict=True))
+    return [usage and cost_of(usage, price_of(model, prices)) for model, usage in calls]
+
+
+class Held(NamedTuple):
+    """A call that was let through.
+
+    Attributes:
+        request: As it may be sent.
+        dollars: What is set aside for it until it has ended.
+        less: What the limit took from it, for people; empty where that is nothing.
+    """
+
+    request: ChatRequest
+    dollars: float = 0.0
+    less: str = ""
+
+
+class _Due(NamedTuple):
+    """A call that a phase is sure to make: what it needs, and what it takes at most."""
+
+    label: str
+    needed: float
+    most: float
+
+
+class Purse:
+    """What one run has spent and may still spend; without a limit, everything is let through.
+
+    Args:
+        plan: Says what the run may cost.
+        models: Knows the prices.
+    """
+
+    def __init__(self, plan: Plan, models: ModelClient) -> None:
+        self._plan = plan
+        self._models = models
+        self._budget = None if plan.max_cost is None else Budget(plan.max_cost, plan.allow_unknown_cost)
+        self._prices: dict[ModelName, Price | None] = {}
+        self._answers = False
+        self.spent = 0.0
+        self._phase: Phase = "consult"
+        self._later = 0.0
+        self._read_later = 0.0
+        self._due: list[_Due] = []
+        self._held = 0.0
+
+    async def open(self, *, answers: bool, earlier: Earlier | None = None) -> None:
+        """Ask for the prices and refuse a run that is too expensive; see `costs.estimate_of` for the arguments.
+
+        Raises:
+            UsageError: A price is unknown.
+            CostLimitError: Even the estimate's low end is over the limit.
+        """
+        if self._budget is None:
+            return
+        self._answers = answers
+        rows = estimate_of(self._plan, {}, earlier, answers=answers).rows
+        models = sorted({row.model for row in rows if not row.model.is_local})
+        told = await asyncio.gather(*(self._models.price(model) for model in models))
+        self._prices = dict(zip(models, told, strict=True))
+        whole = estimate_of(self._plan, self._prices, earlier, answers=answers)
+        self._budget.refuse_if_over(whole)
+
+    def start(self, phase: Phase, responses: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Let a phase begin; its calls share what is left after what the later ones need.
+
+        Args:
+            phase: The one that is to come.
+            responses: Those that there are, by label. Whoever has none by the judge's turn gives none.
+
+        Raises:
+            CostLimitError: What is left does not pay for it.
+        """
+        if self._budget is None:
+            return
+        plan = self._plan
+        if phase != "consult" and plan.tool_choice == "auto":
+            plan = plan._replace(tool_choice="required")  # so it was decided
+        if phase in ("judge", "answer"):
+            plan = plan._replace(panel=tuple(seat for seat in plan.panel if seat.label in responses))
+        whole = estimate(plan, self._prices, answers=self._answers, known=responses, is_judged=phase == "answer")
+        following = [each for each in _LATER[phase] if any(row.phase == each for row in whole.rows)]
+        self._later = whole.needed(*following)
+        self._budget.before_phase([phase, *following], self.spent, whole.needed(phase) + self._later)
+        self._phase = phase
+        self._read_later = self._price_of_reading(phase)
+        self._due = [due for row in whole.rows if row.phase == phase for due in self._calls_of(row)]
+
+    def admit(self, request: ChatRequest, label: str) -> Held:
+        """Let one call through: held to a reply, and to steps with web tools, that keep the run within its limit.
+
+        Raises:
+            CostLimitError: Not even a short reply does.
+        """
+        due = next((due for due in self._due if due.label == label), None)
+        if due:
+            self._due.remove(due)
+        price = price_of(request.model, self._prices)
+        if self._budget is None or price is None:
+            return Held(request)
+        prompt = _size(request)
+        wanted = request.max_completion_tokens or ANSWER_TOKENS
+        least = min(LEAST_TOKENS[self._phase], wanted)
+        # Whoever reads the reply later has to be paid, too; of a short one that is set aside already.
+        room = self._share(due) + self._read_later * least
+        whole = price._replace(completion=price.completion + self._read_later)
+        wished = (request.max_tool_calls or 0) if request.server_tools else 0
+        for steps in range(wished, -1, -1):
+            read, called = in_steps(prompt, steps)
+            left = room - called * price.completion - steps * price.request
+            tokens = affordable_tokens(whole, read, left, wanted, least)
+            if tokens is not None:
+                break
+        else:
+            needed = prompt * price.prompt + least * price.completion + price.request
+            raise self._budget.stopped(self.spent, f"{label} needs", needed, "asked")
+        held = room - left + read * whole.prompt + tokens * whole.completion + whole.request
+        held -= self._read_later * least
+        self._held += held
+        if any(price) or tokens < wanted:
+            request = request._replace(max_completion_tokens=tokens)
+        if steps < wished:
+            request = request._replace(max_tool_calls=steps or None, server_tools=request.server_tools if steps else ())
+        return Held(request, held, self._less(steps, wished, tokens, wanted))
+
+    def note(self, held: Held, usage: Usage | None, *, text: str = "", is_free: bool = False) -> None:
+        """Note that a call has ended.
+
+        Args:
+            held: What `admit` returned.
+            usage: What its server says that it took.
+            text: What had come by then, where it says nothing.
+            is_free: Whether it was turned down, so that it cost nothing.
+        """
+        self._held -= held.dollars
+        price = price_of(held.request.model, self._prices)
+        cost = 0.0 if is_free else cost_of(usage, price) if usage else None
+        if cost is None and price:
+            cost = _size(held.request) * price.prompt + estimated_tokens(text) * price.completion + price.request
+        self.spent += cost or 0.0
+
+    def _share(self, due: _Due | None) -> float:
+        """Return what a call may take: its need, and its part of what is left over, by how much it could use."""
+        limit = self._budget.max_cost if self._budget else 0.0
+        free = limit - self.spent - self._held - self._later - sum(each.needed for each in self._due)
+        if due is None:
+            return free
+        wishes = [each.most - each.needed for each in (due, *self._due)]
+        extra = max(free - due.needed, 0.0)
+        return due.needed + (extra * wishes[0] / sum(wishes) if sum(wishes) > 0 else extra)
+
+    def _price_of_reading(self, phase: Phase) -> float:
+        """Return what it takes to have a token of this phase's replies read in the phases after it."""
+        plan = self._plan
+        readers = {
+            "panel": [plan.judge] * (2 if plan.second_look else 1) + [plan.outer] * self._answers,
+            "judge": [plan.outer] * self._answers,
+        }.get(phase, [])
+        prices = [price for model in readers if (price := price_of(model, self._prices))]
+        return CAREFUL * sum(price.prompt for price in prices)
+
+    @staticmethod
+    def _calls_of(row: Row) -> list[_Due]:
+        if row.dollars is None or row.needed is None:
+            return []
+        looks = row.calls.low
+        return [_Due(row.label, row.needed / looks, max(row.needed, row.dollars.high) / looks)] * looks
+
+    @staticmethod
+    def _less(steps: int, wished: int, tokens: int, wanted: int) -> str:
+        parts = [f"{steps} of {wished} steps with web tools" if steps else "no web tools"] if steps < wished else []
+        parts += [f"a reply of at most {tokens:,} tokens"] if tokens < wanted else []
+        return " and ".join(parts)
+
+
+def _size(request: ChatRequest) -> int:
+    schema = request.output_format
+    more = [*request.tools, *([] if schema is None or isinstance(schema, str) else [schema.schema])]
+    return prompt_count(request.messages, more).high
