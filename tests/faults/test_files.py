@@ -120,18 +120,16 @@ def test_fault_39_the_list_survives_torn_journals(faults: Faults, isolated: Path
     assert faults.plain(*PAIR).status == 0
     [journal] = (isolated / DATA / "runs").glob("*.jsonl")
     whole = journal.read_bytes()
-    torn = {
-        "20200101T000000-aaaaaa": whole[:-20],
-        "20200101T000000-bbbbbb": b"",
-        "20200101T000000-cccccc": b"\0\xff{" * 99,
-    }
+    before = journal.stem[:-6]
+    torn = {f"{before}aaaaaa": whole[:-20], f"{before}bbbbbb": b"", f"{before}cccccc": b"\0\xff{" * 99}
     for name, data in torn.items():
         (journal.parent / f"{name}.jsonl").write_bytes(data)
     listed = faults.command("runs", "list", "--json")
     assert listed.status == 0
     assert journal.stem in listed.stdout
-    shown = faults.command("runs", "show", "20200101T000000-aaaaaa")
+    shown = faults.command("runs", "show", f"{before}aaaaaa")
     assert shown.status == 0
+    assert "good/one" in shown.stdout
     for name, data in torn.items():
         assert any(path.read_bytes() == data for path in journal.parent.glob(f"*{name}*"))
     assert faults.plain(*PAIR).status == 0
