@@ -114,7 +114,6 @@ def test_fault_39_killed_at_any_moment(faults: Faults) -> None:
     assert (ran.status, ran.stdout[:6]) == (0, "SQLite")
 
 
-@pytest.mark.xfail(strict=True, reason="fusion runs is to come")
 def test_fault_39_the_list_survives_torn_journals(faults: Faults, isolated: Path) -> None:
     """Journals that end in the middle of a line, are empty or hold bytes of anything do not hide the others."""
     assert faults.plain(*PAIR).status == 0
@@ -135,7 +134,6 @@ def test_fault_39_the_list_survives_torn_journals(faults: Faults, isolated: Path
     assert faults.plain(*PAIR).status == 0
 
 
-@pytest.mark.xfail(strict=True, reason="the clocks of calls are to come")
 def test_fault_39_a_killed_run_is_resumed(faults: Faults, isolated: Path) -> None:
     """A response that had been shown as finished when the run was killed is on disk, and is not asked for again."""
     with subprocess.Popen(

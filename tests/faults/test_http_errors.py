@@ -2,8 +2,6 @@
 
 import re
 
-import pytest
-
 from tests.faults.behaviours import UNKNOWN
 from tests.faults.running import Faults
 
@@ -39,7 +37,6 @@ def test_fault_02_one_hiccup_is_silent_but_counted(faults: Faults) -> None:
     assert len(ran.asked("panel", "fault/500-once")) == 2
 
 
-@pytest.mark.xfail(strict=True, reason="events of retries are to come")
 def test_fault_02_verbose_tells_of_the_hiccup(faults: Faults) -> None:
     """With `-v` each retry is a line that names the model and the status."""
     ran = faults.ask("fault/500-once", "good/one", more=["-v"])
@@ -57,7 +54,6 @@ def test_fault_03_rate_limit_is_waited_for(faults: Faults) -> None:
     assert ran.call("good/one")["duration_s"] < 0.9 <= ran.call("fault/429-once")["duration_s"]
 
 
-@pytest.mark.xfail(strict=True, reason="events of retries are to come")
 def test_fault_03_the_wait_is_told(faults: Faults) -> None:
     """Whoever watches is told for whom the run waits, and how long."""
     ran = faults.ask("fault/429-once", "good/one")
@@ -131,7 +127,6 @@ def test_fault_08_unknown_slug_is_named(faults: Faults) -> None:
     assert any("fault/404" in line and "HTTP 404" in line for line in ran.stderr.splitlines())
 
 
-@pytest.mark.xfail(strict=True, reason="the hint to near matches is to come")
 def test_fault_08_near_matches_are_suggested(faults: Faults) -> None:
     """A typo in the outer model's slug ends the run with a model of the server's list that comes near."""
     ran = faults.ask("good/one", outer=UNKNOWN)
@@ -148,7 +143,6 @@ def test_fault_09_time_out_is_retried_once_and_size_never(faults: Faults) -> Non
     assert len(ran.asked("panel", "fault/http-413")) == 1
 
 
-@pytest.mark.xfail(strict=True, reason="the prompt's size in the message is to come")
 def test_fault_09_too_large_says_how_large(faults: Faults) -> None:
     """A prompt that is too large is told in tokens and bytes."""
     said = faults.ask("fault/http-413", "good/one").failed("fault/http-413")["error"]

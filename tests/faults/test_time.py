@@ -1,14 +1,11 @@
 """Faults 14 to 17: servers that fall silent, or never come to an end. Limits are held, with room for a busy machine."""
 
-import pytest
-
 from tests.faults.behaviours import SAID
 from tests.faults.running import Faults
 
 SLACK_S = 4.0
 
 
-@pytest.mark.xfail(strict=True, reason="the clocks of calls are to come")
 def test_fault_14_no_answer_at_all(faults: Faults) -> None:
     """A server that never answers is given up after `--timeout`, and the panel goes on without it."""
     ran = faults.ask("fault/silent", "good/one", more=["--timeout", "1"])
@@ -20,7 +17,6 @@ def test_fault_14_no_answer_at_all(faults: Faults) -> None:
     assert left["outcome"] == "client_closed"
 
 
-@pytest.mark.xfail(strict=True, reason="the clocks of calls are to come")
 def test_fault_14_nobody_answers(faults: Faults) -> None:
     """When no server answers, the status is that of the network, and no judge is asked."""
     ran = faults.analyze("fault/silent", "fault/silent", more=["--timeout", "1"])
@@ -29,7 +25,6 @@ def test_fault_14_nobody_answers(faults: Faults) -> None:
     assert ran.asked("judge") == []
 
 
-@pytest.mark.xfail(strict=True, reason="the clocks of calls are to come")
 def test_fault_15_silence_after_a_beginning(faults: Faults) -> None:
     """Headers alone are no beginning; who stops mid-way is cut off by `--idle-timeout`, and what was said is kept."""
     limits = ["--timeout", "1.5", "--idle-timeout", "0.8"]
@@ -44,7 +39,6 @@ def test_fault_15_silence_after_a_beginning(faults: Faults) -> None:
     assert {row["outcome"] for row in ran.asked("panel") if row["model"] != "good/one"} == {"client_closed"}
 
 
-@pytest.mark.xfail(strict=True, reason="the clocks of calls are to come")
 def test_fault_16_comments_are_no_content(faults: Faults) -> None:
     """Keep-alive comments stop neither the clock of the first content nor that of the next."""
     limits = ["--timeout", "1", "--idle-timeout", "1"]
