@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
 
+from fusion_cli import completing
 from fusion_cli.errors import UsageError
 
 
@@ -105,18 +106,6 @@ class Group(TyperGroup):
         return super().shell_complete(ctx, incomplete)
 
 
-def _presets() -> list[str]:
-    from fusion_cli.presets import PRESETS
-
-    return list(PRESETS)
-
-
-def _providers() -> list[str]:
-    from fusion_cli.config_file import BUILT_IN_PROVIDERS
-
-    return list(BUILT_IN_PROVIDERS)
-
-
 def _efforts() -> list[str]:
     from fusion_cli.values import EFFORTS
 
@@ -173,16 +162,32 @@ Resume = Annotated[
 Panel = Annotated[
     list[str] | None,
     typer.Option(
-        "-p", "--panel", metavar="MODEL", help="A panelist, as [PROVIDER:]SLUG. Repeatable, or comma separated; 1 to 8."
+        "-p",
+        "--panel",
+        metavar="MODEL",
+        help="A panelist, as [PROVIDER:]SLUG. Repeatable, or comma separated; 1 to 8.",
+        autocompletion=completing.panel,
     ),
 ]
 Judge = Annotated[
     str | None,
-    typer.Option("-j", "--judge", metavar="MODEL", help="The model that compares the responses (upstream: analyst)."),
+    typer.Option(
+        "-j",
+        "--judge",
+        metavar="MODEL",
+        help="The model that compares the responses (upstream: analyst).",
+        autocompletion=completing.models,
+    ),
 ]
 Outer = Annotated[
     str | None,
-    typer.Option("-m", "--model", metavar="MODEL", help="The outer model, which writes the answer."),
+    typer.Option(
+        "-m",
+        "--model",
+        metavar="MODEL",
+        help="The outer model, which writes the answer.",
+        autocompletion=completing.models,
+    ),
 ]
 PresetName = Annotated[
     str | None,
@@ -190,7 +195,7 @@ PresetName = Annotated[
         "--preset",
         metavar="NAME",
         help="A named panel: general-high, -budget, -fast, local, or your own (fusion config presets lists them).",
-        autocompletion=_presets,
+        autocompletion=completing.presets,
     ),
 ]
 ProviderName = Annotated[
@@ -199,7 +204,7 @@ ProviderName = Annotated[
         "--provider",
         metavar="NAME",
         help="Who serves the models that are named without a provider.",
-        autocompletion=_providers,
+        autocompletion=completing.providers,
     ),
 ]
 ToolChoice = Annotated[

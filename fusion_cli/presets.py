@@ -67,3 +67,9 @@ PRESETS: dict[str, Preset] = {
         Choices(panel=_local("local:qwen2.5-coder-0.5b"), judge="local:qwen2.5-coder-0.5b"),
     ),
 }
+
+
+def embedded_models() -> list[str]:
+    """Return the slugs of the embedded models that presets name, without a look at the engine."""
+    named = [seat.model for preset in PRESETS.values() for seat in preset.choices.panel or ()]
+    return [name.removeprefix("local:") for name in dict.fromkeys(named) if name.startswith("local:")]

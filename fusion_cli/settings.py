@@ -5,6 +5,7 @@ is None here, and presets and defaults are somebody else's. What is wrong is sai
 """
 
 import os
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -18,6 +19,7 @@ from fusion_cli.presets import Preset
 from fusion_cli.providers import Provider, key_in, read_providers
 from fusion_cli.values import MODEL, MisfitError, as_data, describe, fit_model, printable
 
+_LINUX_DIRS = {"config": ".config", "data": ".local/share", "cache": ".cache"}
 _OF_PROVIDERS = ("base_url", "api_key_env", "api_key_file", "api_key_command")
 
 
@@ -257,6 +259,8 @@ def _presets(values: Mapping[str, Any]) -> dict[str, Preset]:
 
 
 def _user_dir(kind: Literal["config", "data", "cache"]) -> Path:
+    if found := _usual_dir(kind):
+        return found
     import platformdirs
 
     find = {
@@ -273,6 +277,16 @@ def _user_dir(kind: Literal["config", "data", "cache"]) -> Path:
     if not path.is_absolute():
         raise ConfigError(f"no home folder is known, so there is no {kind} folder", hint="set HOME")
     return path
+
+
+def _usual_dir(kind: Literal["config", "data", "cache"]) -> Path | None:
+    """Return what platformdirs would on an ordinary Linux, without its import: somebody who presses Tab waits."""
+    if sys.platform != "linux" or "ANDROID_DATA" in os.environ:
+        return None
+    chosen, home = os.environ.get(f"XDG_{kind.upper()}_HOME", ""), os.environ.get("HOME", "")
+    if chosen.startswith("/"):
+        return Path(chosen) / "fusion"
+    return Path(home) / _LINUX_DIRS[kind] / "fusion" if home.startswith("/") else None
 
 
 def _locate(flag: Path | None, environ: Mapping[str, str]) -> tuple[Path, str]:

@@ -6,7 +6,6 @@ It is a cache: what cannot be written is not kept. A file that cannot be read is
 import hashlib
 import json
 import os
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -32,10 +31,8 @@ def load(cache_dir: Path, base_url: str, notice: Callable[[str], None] = lambda 
         notice: Told in one line when a file was set aside.
     """
     path = path_of(cache_dir, base_url)
-    try:
-        with path.open("rb") as file:
-            body = file.read(_MAX_BYTES + 1)
-    except OSError:
+    body = _bytes(path)
+    if body is None:
         return None
     found = _read(body, base_url)
     if found is None:
@@ -49,8 +46,16 @@ def load(cache_dir: Path, base_url: str, notice: Callable[[str], None] = lambda 
     return found
 
 
+def peek(cache_dir: Path, base_url: str) -> Catalogue | None:
+    """Return what is kept of a server, however old, and leave everything where it is."""
+    body = _bytes(path_of(cache_dir, base_url))
+    return None if body is None else _read(body, base_url)
+
+
 def store(cache_dir: Path, catalogue: Catalogue) -> None:
     """Keep what a server told; where that cannot be done, nothing is kept."""
+    import tempfile  # who only reads, as Tab does, does not wait for it
+
     data = {
         "base_url": catalogue.base_url,
         "fetched_at": catalogue.fetched_at,
@@ -74,6 +79,23 @@ def store(cache_dir: Path, catalogue: Catalogue) -> None:
 def is_fresh(catalogue: Catalogue, now: float | None = None) -> bool:
     """Say whether a list is less than a day old, by the clock in seconds since 1970; what is from the future is not."""
     return 0 <= (time.time() if now is None else now) - catalogue.fetched_at < FRESH_S
+
+
+def age(catalogue: Catalogue) -> str:
+    """Return how old a list is, for people: in days, or in hours or minutes where it is less than two of them."""
+    minutes = max(0.0, time.time() - catalogue.fetched_at) / 60
+    for unit, length in (("day", 1440), ("hour", 60)):
+        if minutes >= 2 * length:
+            return f"{minutes // length:.0f} {unit}s"
+    return "1 minute" if 1 <= minutes < 2 else f"{minutes // 1:.0f} minutes"
+
+
+def _bytes(path: Path) -> bytes | None:
+    try:
+        with path.open("rb") as file:
+            return file.read(_MAX_BYTES + 1)
+    except OSError:
+        return None
 
 
 def _read(body: bytes, base_url: str) -> Catalogue | None:
