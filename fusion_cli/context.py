@@ -147,7 +147,7 @@ class Context:
         emit = fan_out([journal, plain] if journal else [plain])
         delivered = False
         try:
-            run = _run_to_the_end(self._carry_out(story, plan, errand, emit, notice))
+            run = run_to_the_end(self._carry_out(story, plan, errand, emit, notice))
             kept_as = journal.run if journal and not journal.has_failed else None
             run = run.model_copy(update={"run": kept_as, "warnings": [*run.warnings, *notices]})
             emit(RunCompleted(run))
@@ -182,7 +182,7 @@ class Context:
                 prices = await asyncio.gather(*(client.price(model) for model in hosted))
             return dict(zip(hosted, prices, strict=True))
 
-        return _run_to_the_end(ask()) if hosted else {}
+        return run_to_the_end(ask()) if hosted else {}
 
     async def _carry_out(
         self, story: Story[R], plan: Plan, errand: Errand, emit: Emit, notice: Callable[[str], None]
@@ -297,7 +297,7 @@ def _key_hint(provider: Provider) -> str:
     return f"Name the variable that holds its key: fusion config set providers.{provider.name}.api_key_env VARIABLE"
 
 
-def _run_to_the_end(work: Coroutine[None, None, T]) -> T:
+def run_to_the_end(work: Coroutine[None, None, T]) -> T:
     """Run `work` in a loop of its own; unlike `asyncio.run`, do not wait for a thread that looks up a name."""
     import asyncio
 

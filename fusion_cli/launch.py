@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from fusion_cli import delivery
+from fusion_cli.catalogues import misspelt
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -60,6 +61,7 @@ def launch(
     Raises:
         FusionError: The run could not be started, would be refused, did not succeed, or was ended by a signal.
     """
+    plan = plan._replace(warnings=(*plan.warnings, *misspelt(context, errand.asks)))
     if wishes.dry_run:
         from fusion_cli.dry_run import deliver_dry_run
 

@@ -61,6 +61,14 @@ class Catalogue(NamedTuple):
         """Return what a model costs; None where that is unknown."""
         return find(by_name(self.models, lambda model: model.price), slug)
 
+    def input_modalities(self, slug: str) -> tuple[str, ...] | None:
+        """Return what a model reads: `text`, `image` and the like; None where that is unknown."""
+        return find(by_name(self.models, lambda model: model.input_modalities or None), slug)
+
+    def has(self, slug: str) -> bool:
+        """Tell whether a model is in the list, or one that it is a variant of."""
+        return find(by_name(self.models, lambda model: True), slug) is not None
+
 
 def parse(body: bytes) -> tuple[ListedModel, ...]:
     """Return the models of a list in its order; what is no list has none."""

@@ -164,6 +164,17 @@ class ChatClient:
         listed = await self._lists.of(endpoint.base_url)
         return listed.price(model.slug) if listed else None
 
+    async def input_modalities(self, model: ModelName) -> tuple[str, ...] | None:
+        """Return what the model reads, as its server's catalogue has it; None when there is none, or not that in it."""
+        endpoint = self._endpoints[model]
+        listed = await self._lists.of(endpoint.base_url) if endpoint.has_catalogue else None
+        return listed.input_modalities(model.slug) if listed else None
+
+    @property
+    def lists(self) -> ModelLists:
+        """The model lists of the servers."""
+        return self._lists
+
     @property
     def notices(self) -> list[str]:
         """What the user may want to know of the model lists that are kept on disk, a line each."""

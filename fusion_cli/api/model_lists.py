@@ -1,10 +1,11 @@
-"""The model lists of a run's servers: each is asked for at most once, and only when what is kept on disk is too old.
+"""The model lists of servers: each is asked for at most once, and only when what is kept on disk is too old.
 
-No key is sent, and whatever is wrong with a list, its models are unknown then.
+No key is sent unless one is handed over, and whatever is wrong with a list, its models are unknown then.
 """
 
 import asyncio
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -13,6 +14,7 @@ from fusion_cli.api import catalogue_cache
 from fusion_cli.api.bodies import read_at_most
 from fusion_cli.api.catalogue import Catalogue, parse
 from fusion_cli.errors import ModelError
+from fusion_cli.terminal import one_line
 
 _MAX_LIST_BYTES = 8 * 1024 * 1024
 
@@ -27,6 +29,7 @@ class ModelLists:
 
     Attributes:
         notices: What the user may want to know of the cache, a line each.
+        failures: Why a server's list could not be fetched, by its address.
     """
 
     def __init__(self, http: httpx.AsyncClient, cache_dir: Path | None, wait_s: float) -> None:
@@ -35,12 +38,21 @@ class ModelLists:
         self._wait_s = wait_s
         self._asked: dict[str, asyncio.Task[Catalogue | None]] = {}
         self.notices: list[str] = []
+        self.failures: dict[str, str] = {}
 
-    async def of(self, base_url: str) -> Catalogue | None:
-        """Return the list of a server; None when nobody has it."""
+    async def of(
+        self, base_url: str, *, key: Callable[[], str | None] = lambda: None, refresh: bool = False
+    ) -> Catalogue | None:
+        """Return the list of a server; None when nobody has it.
+
+        Args:
+            base_url: The server's.
+            key: Returns what to send as bearer, where the server lists its models to nobody else.
+            refresh: Whether what is kept is too old, however new it is.
+        """
         asked = self._asked.get(base_url)
         if asked is None:
-            asked = self._asked[base_url] = asyncio.create_task(self._obtain(base_url))
+            asked = self._asked[base_url] = asyncio.create_task(self._obtain(base_url, key, refresh=refresh))
         # Shielded: a caller that gives up does not take the answer away from the others.
         return await asyncio.shield(asked)
 
@@ -51,32 +63,39 @@ class ModelLists:
             task.cancel()  # a finished one does not mind
         await asyncio.gather(*asked, return_exceptions=True)
 
-    async def _obtain(self, base_url: str) -> Catalogue | None:
+    async def _obtain(self, base_url: str, key: Callable[[], str | None], *, refresh: bool) -> Catalogue | None:
         kept = None
         if self._cache_dir:
             kept = catalogue_cache.load(self._cache_dir, base_url, self.notices.append)
-            if kept and catalogue_cache.is_fresh(kept):
+            if kept and catalogue_cache.is_fresh(kept) and not refresh:
                 return kept
-        fetched = await self._fetch(base_url)
+        fetched = await self._fetch(base_url, key())
         if fetched is None and kept:
-            days = max(0.0, time.time() - kept.fetched_at) / 86400
-            self.notices.append(
-                f"the model list of {base_url} could not be fetched: the one kept is {days:.0f} days old"
-            )
+            age = catalogue_cache.age(kept)
+            self.notices.append(f"the model list of {base_url} could not be fetched: the one kept is {age} old")
         elif fetched and self._cache_dir:
             catalogue_cache.store(self._cache_dir, fetched)
         return fetched or kept
 
-    async def _fetch(self, base_url: str) -> Catalogue | None:
+    async def _fetch(self, base_url: str, key: str | None) -> Catalogue | None:
+        headers = {"Accept": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
         try:
             async with (
                 asyncio.timeout(self._wait_s),
-                self._http.stream("GET", f"{base_url}/models", headers={"Accept": "application/json"}) as response,
+                self._http.stream("GET", f"{base_url}/models", headers=headers) as response,
             ):
                 if response.status_code != 200:
+                    self.failures[base_url] = f"HTTP {response.status_code}"
                     return None
                 body = await read_at_most(response, _MAX_LIST_BYTES)
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ModelError, OSError, ValueError):
+        except TimeoutError:
+            self.failures[base_url] = f"no answer within {self._wait_s:g} s"
+            return None
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ModelError, OSError, ValueError) as error:
+            self.failures[base_url] = one_line(str(error), 200) or type(error).__name__
             return None
         models = parse(body)
-        return Catalogue(base_url, time.time(), models) if models else None
+        if not models:
+            self.failures[base_url] = "what came is no list of models"
+            return None
+        return Catalogue(base_url, time.time(), models)
