@@ -64,6 +64,25 @@ class ToolCall(NamedTuple):
     arguments: str
 
 
+class Attachment(NamedTuple):
+    """An image or a PDF that goes along with a message.
+
+    Attributes:
+        name: What it is called, on one line.
+        media_type: `image/png` and its kind, or `application/pdf`.
+        data: Its bytes in Base64.
+    """
+
+    name: str
+    media_type: str
+    data: str
+
+    @property
+    def kind(self) -> Literal["image", "PDF"]:
+        """What it is."""
+        return "image" if self.media_type.startswith("image/") else "PDF"
+
+
 class Message(NamedTuple):
     """One turn of a conversation; `tool_call_id` says which call a `tool` message answers."""
 
@@ -71,6 +90,7 @@ class Message(NamedTuple):
     content: str
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
+    attachments: tuple[Attachment, ...] = ()
 
 
 class FunctionTool(NamedTuple):

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from fusion_cli import prompts
+from fusion_cli import attachments, prompts
 from fusion_cli.chat import Message, ModelName, Price
 from fusion_cli.fitting import estimated_tokens
 from fusion_cli.plan import DEFAULT_MAX_COMPLETION_TOKENS, WEB_SEARCH, Panelist, Plan
@@ -190,7 +190,8 @@ def price_of(model: ModelName, prices: Prices) -> Price | None:
 def prompt_count(messages: Sequence[Message], more: object = None) -> Count:
     """Return how many tokens messages have, with what else is sent as JSON: likely at least, and hardly more."""
     texts = [message.content for message in messages] + ([json.dumps(more)] if more else [])
-    return Count(sum(map(len, texts)) // _CHARS_PER_TOKEN, sum(map(estimated_tokens, texts)))
+    low, high = attachments.tokens([each for message in messages for each in message.attachments])
+    return Count(sum(map(len, texts)) // _CHARS_PER_TOKEN + low, sum(map(estimated_tokens, texts)) + high)
 
 
 def in_steps(prompt: int, steps: int) -> tuple[int, int]:
@@ -215,7 +216,7 @@ def _consult_row(plan: Plan, prices: Prices, *, decides: bool) -> Row:
 
 
 def _panel_row(plan: Plan, seat: Panelist, prices: Prices, decides: bool) -> Row:
-    prompt = prompt_count(prompts.question_messages(plan.prompt.text(), seat.system))
+    prompt = prompt_count(prompts.question_messages(plan.prompt.text(), seat.system, plan.prompt.attachments))
     if decides:
         prompt = prompt._replace(high=prompt.high + _REWORDED_TOKENS)
     return _row("panel", seat.label, seat.model, prices, prompt, seat.max_completion_tokens, plan)
@@ -224,7 +225,9 @@ def _panel_row(plan: Plan, seat: Panelist, prices: Prices, decides: bool) -> Row
 def _judge_row(plan: Plan, prices: Prices, known: Mapping[str, str], decides: bool) -> Row:
     read = {letter: known.get(seat.label, "") for letter, seat in zip(string.ascii_uppercase, plan.panel, strict=False)}
     schema = prompts.analysis_schema(list(read), small_model=plan.judge.is_local, quotes=plan.quotes).schema
-    asked = prompts.judge_messages(_FENCE, plan.prompt.text(), read, 0, quotes=plan.quotes)
+    asked = prompts.judge_messages(
+        _FENCE, plan.prompt.text(), read, 0, quotes=plan.quotes, attachments=plan.judge_attachments
+    )
     prompt = prompt_count(asked, schema)
     unwritten = _unwritten(plan, known, more=_REWORDED_TOKENS if decides else 0)
     looks = 2 if plan.second_look and len(plan.panel) > 1 else 1
@@ -246,7 +249,7 @@ def _answer_row(plan: Plan, prices: Prices, known: Mapping[str, str], decides: b
 
 
 def _conversation(plan: Plan) -> tuple[Message, ...]:
-    return plan.conversation or prompts.question_messages(plan.prompt.text(), plan.system)
+    return plan.conversation or prompts.question_messages(plan.prompt.text(), plan.system, plan.prompt.attachments)
 
 
 def _unwritten(plan: Plan, known: Mapping[str, str], *, more: int) -> Count:

@@ -3,6 +3,7 @@
 Knows no model. Nothing is sent before all of this has been read and found to be text.
 """
 
+import base64
 import os
 import stat
 import sys
@@ -10,12 +11,15 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from fusion_cli import prompts
+from fusion_cli import attachments, prompts
+from fusion_cli.chat import Attachment
 from fusion_cli.errors import UsageError
 from fusion_cli.plan import Prompt
 from fusion_cli.terminal import Terminal, one_line
 
 MAX_BYTES = 4_000_000
+MAX_ATTACHMENT_BYTES = 20_000_000  # of an image or a PDF
+MAX_ATTACHED_BYTES = 50_000_000  # of all of them
 MAX_RESPONSE_BYTES = 8_000_000  # two million characters, as many as one model may write
 MAX_SAVED_BYTES = 64_000_000  # a panel of such responses
 _SAY_WAITING_AFTER_S = 2.0
@@ -42,12 +46,21 @@ def read_prompt(argument: str | None, files: Sequence[str], terminal: Terminal) 
         if piped and piped.strip():
             terminal.note(f"input   standard input is material: {len(piped):,} characters")
             parts.append(("standard input", piped))
-    parts += [(one_line(name), _read_file(name)) for name in files]
+    attached: list[Attachment] = []
+    for name in files:
+        found = _read_material(name)
+        if isinstance(found, Attachment):
+            attached.append(found)
+        else:
+            parts.append((one_line(name), found))
     if not question.strip():
         raise UsageError("the question is empty", hint='Try: fusion ask "your question"')
     if sum(len(text) for _, text in (*parts, ("", question))) > MAX_BYTES:
         raise UsageError(f"question and material together pass {MAX_BYTES // 1_000_000} MB")
-    return Prompt(question.strip(), prompts.material(parts))
+    if sum(len(each.data) for each in attached) * 3 // 4 > MAX_ATTACHED_BYTES:
+        raise UsageError(f"images and PDFs together pass {MAX_ATTACHED_BYTES // 1_000_000} MB")
+    material = [part for part in (prompts.material(parts), attachments.named(attached)) if part]
+    return Prompt(question.strip(), "\n\n".join(material), attachments=tuple(attached))
 
 
 def read_text(name: str, terminal: Terminal, *, said: str, limit: int = MAX_BYTES) -> str:
@@ -135,10 +148,35 @@ def _read_file(name: str, limit: int = MAX_BYTES) -> str:
     try:
         with Path(name).open("rb") as file:
             data = file.read(limit + 1)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise UsageError(f"{one_line(name)}: {reason}") from error
+    except (OSError, ValueError) as error:
+        raise _unreadable(name, error) from error
     return _decode(data, one_line(name), limit)
+
+
+def _read_material(name: str) -> str | Attachment:
+    """Return a file's text, or an image or a PDF, as its first bytes say; whatever it is called."""
+    try:
+        with Path(name).open("rb") as file:
+            beginning = file.read(attachments.MAGIC_BYTES)
+            kind = attachments.media_type(beginning)
+            limit = MAX_ATTACHMENT_BYTES if kind else MAX_BYTES
+            data = beginning + file.read(limit + 1 - len(beginning))
+    except (OSError, ValueError) as error:
+        raise _unreadable(name, error) from error
+    if kind is None:
+        if b"\0" in data and len(data) <= limit:
+            hint = "Beside text, PNG, JPEG, GIF and WebP images and PDFs can be attached."
+            raise UsageError(f"{one_line(name)} is binary, not text", hint=hint)
+        return _decode(data, one_line(name), limit)
+    if len(data) > limit:
+        raise UsageError(f"{one_line(name)} is larger than {limit // 1_000_000} MB")
+    return Attachment(one_line(name), kind, base64.b64encode(data).decode())
+
+
+def _unreadable(name: str, error: OSError | ValueError) -> UsageError:
+    """Return what is said of a file that cannot be read; a `ValueError` is a NUL in its name."""
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return UsageError(f"{one_line(name)}: {reason}")
 
 
 def _decode(data: bytes, name: str, limit: int) -> str:

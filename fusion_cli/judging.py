@@ -249,6 +249,7 @@ class _Sitting:
             quotes=record.plan.quotes,
             sources=sources,
             cut=record.letters_of_cut(reverse=reverse),
+            attachments=record.plan.judge_attachments,
         )
 
     def _request(self, form: Form, messages: tuple[Message, ...], *, is_repair: bool) -> ChatRequest:

@@ -9,7 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from fusion_cli import delivery
-from fusion_cli.catalogues import misspelt
+from fusion_cli.attachments import addressed
+from fusion_cli.catalogues import misspelt, modalities
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -61,6 +62,8 @@ def launch(
     Raises:
         FusionError: The run could not be started, would be refused, did not succeed, or was ended by a signal.
     """
+    if plan.prompt.attachments:
+        plan = addressed(plan, errand.asks, modalities(context, errand.asks), answers=wishes.answers)
     plan = plan._replace(warnings=(*plan.warnings, *misspelt(context, errand.asks)))
     if wishes.dry_run:
         from fusion_cli.dry_run import deliver_dry_run

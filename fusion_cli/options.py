@@ -142,7 +142,9 @@ Question = Annotated[
 ]
 Files = Annotated[
     list[str] | None,
-    typer.Option("-f", "--file", metavar="FILE", help="Add a text file to the question as material. Repeatable."),
+    typer.Option(
+        "-f", "--file", metavar="FILE", help="Add a file to the question: text, an image or a PDF. Repeatable."
+    ),
 ]
 Request = Annotated[
     str | None,

@@ -113,7 +113,7 @@ async def consult(record: Record) -> Turn:
     """Ask the outer model whether the panel is needed; where that is decided already, nobody is asked."""
     plan, earlier = record.plan, record.earlier
     prompt, told = plan.prompt.text(), plan.prompt.question
-    messages = plan.conversation or prompts.question_messages(prompt, plan.system)
+    messages = plan.conversation or prompts.question_messages(prompt, plan.system, plan.prompt.attachments)
     if earlier and not earlier.prompt and (answer := record.take_up_answer()):
         record.emit(events.OuterDecided(convene=False, forced=plan.tool_choice == "none"))
         return Turn(messages, text=answer)
@@ -235,7 +235,7 @@ async def _ask_panelist(record: Record, panelist: Panelist, prompt: str) -> None
     tools = plan.tools_for(panelist.model)
     request = ChatRequest(
         panelist.model,
-        prompts.question_messages(prompt, panelist.system),
+        prompts.question_messages(prompt, panelist.system, plan.prompt.attachments),
         panelist.max_completion_tokens,
         panelist.temperature,
         panelist.reasoning,

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
-from fusion_cli.chat import Message, ModelName, Reasoning, ServerTool
+from fusion_cli.chat import Attachment, Message, ModelName, Reasoning, ServerTool
 
 ToolChoice = Literal["auto", "required", "none"]
 
@@ -52,11 +52,13 @@ class Prompt(NamedTuple):
     Attributes:
         material: Files and standard input; always goes to the panel.
         background: What was said before, for a panel that is asked in the user's words and not in the outer model's.
+        attachments: Images and PDFs; `material` has their names.
     """
 
     question: str
     material: str = ""
     background: str = ""
+    attachments: tuple[Attachment, ...] = ()
 
     def text(self) -> str:
         """Return all of it: what somebody reads who knows nothing else."""
@@ -84,6 +86,7 @@ class Plan(NamedTuple):
         second_look: Whether the responses are judged in reversed order, too.
         max_cost: How many US dollars the run may take; None is any number.
         allow_unknown_cost: Whether models without a known price may be called all the same.
+        judge_reads: The kinds of attachments that the judge gets; of the others it reads the names.
         warnings: What could not be honoured, a line each.
     """
 
@@ -108,6 +111,7 @@ class Plan(NamedTuple):
     limits: Limits = Limits()
     max_cost: float | None = None
     allow_unknown_cost: bool = False
+    judge_reads: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property
@@ -121,6 +125,11 @@ class Plan(NamedTuple):
     def inner_models(self) -> tuple[ModelName, ...]:
         """The judge's and each panelist's model."""
         return (self.judge, *(panelist.model for panelist in self.panel))
+
+    @property
+    def judge_attachments(self) -> tuple[Attachment, ...]:
+        """What the judge gets beside the text of the prompt."""
+        return tuple(each for each in self.prompt.attachments if each.kind in self.judge_reads)
 
     def tools_for(self, model: ModelName) -> tuple[ServerTool, ...]:
         """Return the tools that a panelist or the judge on this model gets."""

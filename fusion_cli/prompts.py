@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from fusion_cli.chat import Citation, FunctionTool, Message, OutputSchema, ToolCall
+from fusion_cli.chat import Attachment, Citation, FunctionTool, Message, OutputSchema, ToolCall
 from fusion_cli.fitting import estimated_tokens
 
 Cited = Mapping[str, Sequence[tuple[int, Citation]]]  # letter to pages, each with its number among the run's sources
@@ -117,10 +117,10 @@ def material(parts: Sequence[tuple[str, str]]) -> str:
     return "\n\n".join(fenced(fence, name, text) for name, text in parts)
 
 
-def question_messages(prompt: str, system: str | None) -> tuple[Message, ...]:
+def question_messages(prompt: str, system: str | None, attachments: tuple[Attachment, ...] = ()) -> tuple[Message, ...]:
     """Return what a panelist reads, and the outer model at first."""
     persona = (Message("system", system),) if system else ()
-    return (*persona, Message("user", prompt))
+    return (*persona, Message("user", prompt, attachments=attachments))
 
 
 def forced_call(prompt: str) -> ToolCall:
@@ -185,6 +185,7 @@ def judge_messages(
     quotes: bool = False,
     sources: Cited = MappingProxyType({}),
     cut: Collection[str] = (),
+    attachments: tuple[Attachment, ...] = (),
 ) -> tuple[Message, ...]:
     """Return what the judge reads: letters for names, so that it cannot know whose response it reads.
 
@@ -196,12 +197,13 @@ def judge_messages(
         quotes: Whether every attribution needs a quote.
         sources: Letter to the pages that the response cites, numbered.
         cut: Letters of responses that were cut off before their end.
+        attachments: Those of the prompt that the reader can take.
     """
     absent = f"{missing} further respondent(s) gave no response.\n\n" if missing else ""
     if cut:
         absent += f"{_CUT.format(letters=', '.join(letter for letter in responses if letter in cut))}\n\n"
     task = JUDGE_TASK.format(letters=", ".join(responses)) + (_QUOTES if quotes else "")
-    return _reading(fence, prompt, responses, sources, absent + task, cut)
+    return _reading(fence, prompt, responses, sources, absent + task, cut, attachments)
 
 
 def plain_answer_messages(
@@ -214,21 +216,28 @@ def plain_answer_messages(
     small_model: bool = False,
     sources: Cited = MappingProxyType({}),
     cut: Collection[str] = (),
+    attachments: tuple[Attachment, ...] = (),
 ) -> tuple[Message, ...]:
     """Return the synthesis prompt for a model that knows no tools; see `judge_messages` for the arguments.
 
     Without responses, the model gets the prompt alone; `system` is what the user told it first.
     """
     if not responses:
-        return question_messages(prompt, system)
+        return question_messages(prompt, system, attachments)
     told = fenced(fence, "analysis", _analysis_text(analysis)) + "\n\n" if analysis else ""
     task = _PLAIN_ANSWER.format(analysis=told, length=_SHORT if small_model else "")
     task = f"{task} {_CITE}" if sources else task
-    return _reading(fence, prompt, responses, sources, f"{task}\n\n{system}" if system else task, cut)
+    return _reading(fence, prompt, responses, sources, f"{task}\n\n{system}" if system else task, cut, attachments)
 
 
 def _reading(
-    fence: str, prompt: str, responses: Mapping[str, str], sources: Cited, task: str, cut: Collection[str]
+    fence: str,
+    prompt: str,
+    responses: Mapping[str, str],
+    sources: Cited,
+    task: str,
+    cut: Collection[str],
+    attachments: tuple[Attachment, ...],
 ) -> tuple[Message, ...]:
     parts = [fenced(fence, "prompt", prompt)]
     for letter, text in responses.items():
@@ -238,7 +247,7 @@ def _reading(
             parts.append(fenced(fence, f"web pages that Response {letter} cites", _listed(pages)))
     return (
         Message("system", _READING.format(fence=fence)),
-        Message("user", "\n\n".join([*parts, task])),
+        Message("user", "\n\n".join([*parts, task]), attachments=attachments),
     )
 
 

@@ -103,13 +103,18 @@ def continued_prompt(saved: SavedRun, asked: Prompt) -> Prompt:
     Raises:
         UsageError: The run has no answer to continue from.
     """
-    so_far = prompts.material([("the conversation so far", transcript(_turns(saved)))])
-    return asked._replace(material="\n\n".join(part for part in (so_far, asked.material) if part))
+    turns = _turns(saved)
+    so_far = prompts.material([("the conversation so far", transcript(turns))])
+    shown = dict.fromkeys(each for turn in turns for each in turn.attachments)
+    return asked._replace(
+        material="\n\n".join(part for part in (so_far, asked.material) if part),
+        attachments=tuple(dict.fromkeys((*shown, *asked.attachments))),
+    )
 
 
 def continued_plan(saved: SavedRun, asked: Prompt, plan: Plan) -> Plan:
     """Return the plan with the conversation as the outer model reads it: every turn, then the new question."""
-    turns = (*_turns(saved), Message("user", asked.text()))
+    turns = (*_turns(saved), Message("user", asked.text(), attachments=asked.attachments))
     return plan._replace(conversation=told_first(plan.system, turns))
 
 
@@ -120,7 +125,7 @@ def _turns(saved: SavedRun) -> tuple[Message, ...]:
             hint=f"To go on with it: fusion ask --resume {saved.summary.run}",
         )
     before = [message for message in saved.plan.conversation if message.role != "system"]
-    asked = before or [Message("user", saved.plan.prompt.text())]
+    asked = before or [Message("user", saved.plan.prompt.text(), attachments=saved.plan.prompt.attachments)]
     return (*asked, Message("assistant", saved.answer))
 
 

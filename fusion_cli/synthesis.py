@@ -97,6 +97,7 @@ async def _as_text(record: Record, turn: Turn, as_tool: ChatRequest) -> ChatRequ
             small_model=plan.outer.is_local,
             sources=pages,
             cut=record.letters_of_cut(),
+            attachments=plan.prompt.attachments,
         )
 
     responses = record.lettered_responses()

@@ -11,7 +11,7 @@ from io import StringIO
 from typing import Any
 
 from fusion_cli.api.failures import error_from_body
-from fusion_cli.chat import ChatRequest, Citation, Completion, Delta, Message, OutputSchema, ToolCall, Usage
+from fusion_cli.chat import Attachment, ChatRequest, Citation, Completion, Delta, Message, OutputSchema, ToolCall, Usage
 from fusion_cli.citations import MAX_CITATIONS, fit_citation
 from fusion_cli.errors import ServerFailedError
 from fusion_cli.terminal import one_line
@@ -78,7 +78,10 @@ def _plain(value: Any) -> Any:
 
 
 def _message(message: Message) -> dict[str, Any]:
-    shape: dict[str, Any] = {"role": message.role, "content": message.content}
+    content: str | list[dict[str, Any]] = message.content
+    if message.attachments:
+        content = [{"type": "text", "text": message.content}, *map(_part, message.attachments)]
+    shape: dict[str, Any] = {"role": message.role, "content": content}
     if message.tool_calls:
         shape["tool_calls"] = [
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
@@ -87,6 +90,14 @@ def _message(message: Message) -> dict[str, Any]:
     if message.tool_call_id is not None:
         shape["tool_call_id"] = message.tool_call_id
     return shape
+
+
+def _part(attachment: Attachment) -> dict[str, Any]:
+    """Return an image or a PDF as a part of a message's content."""
+    url = f"data:{attachment.media_type};base64,{attachment.data}"
+    if attachment.kind == "image":
+        return {"type": "image_url", "image_url": {"url": url}}
+    return {"type": "file", "file": {"filename": attachment.name.rpartition("/")[2], "file_data": url}}
 
 
 class _Call:

@@ -11,6 +11,7 @@ from fusion_cli import options
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from fusion_cli.chat import Attachment
     from fusion_cli.context import Context
     from fusion_cli.earlier import Earlier
     from fusion_cli.plan import Panelist
@@ -101,7 +102,12 @@ def judge(
         choices = choices_from(ctx.params)
         work = _work(source, response or (), prompt, prompt_file, context)
         plan = make_judge_plan(
-            choices, context.settings, Prompt(work.prompt), work.panel, context.machine, web=bool(web)
+            choices,
+            context.settings,
+            Prompt(work.prompt, attachments=work.attachments),
+            work.panel,
+            context.machine,
+            web=bool(web),
         )
         plan = plan._replace(warnings=(*work.warnings, *plan.warnings))
         story = partial(pipeline.judge_responses, missing=work.missing)
@@ -122,6 +128,7 @@ class Work(NamedTuple):
     earlier: Earlier
     missing: int = 0
     warnings: tuple[str, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
 
 
 def _work(
@@ -161,4 +168,5 @@ def _recorded(saved: SavedRun, asked: str | None) -> Work:
     if not saved.responses:
         raise UsageError(f"the run {saved.summary.run} has no responses to judge")
     earlier = saved.as_earlier(is_closed=True)._replace(analysis=None, is_judged=False)
-    return Work(asked or saved.prompt or saved.plan.prompt.text(), saved.plan.panel, earlier)
+    prompt = asked or saved.prompt or saved.plan.prompt.text()
+    return Work(prompt, saved.plan.panel, earlier, attachments=saved.plan.prompt.attachments)

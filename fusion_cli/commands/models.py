@@ -10,7 +10,7 @@ from fusion_cli import completing, options
 
 Search = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[SEARCH]", help="Words that have to be in a model's id or name."),
+    typer.Argument(metavar="SEARCH", help="Words that have to be in a model's id or name."),
 ]
 
 app = options.command_app("models")

@@ -196,11 +196,14 @@ def _rendered(path: Path, form: str, *, with_responses: bool | None = None) -> s
         return formats.as_json(recorded.object_of(saved))
     result = recorded.result_of(saved)
     summary = saved.summary
+    facts = formats.facts_of(result, summary.command, summary.at, summary.duration_s, what_it_took(result.usage))
+    if saved.plan.prompt.attachments:
+        facts.append(f"attached: {', '.join(each.name for each in saved.plan.prompt.attachments)}")
     return formats.as_text(
         form,
         result,
         _question(saved),
-        formats.facts_of(result, summary.command, summary.at, summary.duration_s, what_it_took(result.usage)),
+        facts,
         unfinished=saved.partial_answer,
         with_responses=with_responses,
     )
