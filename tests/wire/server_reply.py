@@ -69,7 +69,8 @@ class Request:
         """What the messages say, each message's text in order."""
         messages = self.body.get("messages") if isinstance(self.body, dict) else None
         contents = [it.get("content") for it in messages or [] if isinstance(it, dict)]
-        return [content for content in contents if isinstance(content, str)]
+        parts = [part for it in contents for part in (it if isinstance(it, list) else [{"text": it}])]
+        return [part["text"] for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str)]
 
     def end(self, outcome: Outcome) -> None:
         """Note how the reply ended; the first word stands."""
