@@ -10,6 +10,8 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 import typer.main
+from typer._click.shell_completion import CompletionItem, add_completion_class
+from typer._completion_classes import BashComplete
 
 from fusion_cli import __version__
 from fusion_cli.errors import SIGNALS, ClosedPipeError, FusionError, InterruptError, internal_error
@@ -18,8 +20,41 @@ from fusion_cli.options import Group
 COMMANDS = ("ask", "analyze", "judge", "runs", "models", "config")
 
 
+class ColonComplete(BashComplete):
+    """Tab in bash, which takes `provider:slug` for three words and puts what is offered in place of the last."""
+
+    _before = ""
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        """Return the words before the one that is completed, and that one, each as it was written."""
+        args, incomplete = super().get_completion_args()
+        words: list[str] = []
+        is_open = False
+        for word in (*args, incomplete) if incomplete else args:
+            is_colon = bool(word) and not word.strip(":")
+            if words and (is_colon or is_open):
+                words[-1] += word
+            else:
+                words.append(word)
+            is_open = is_colon
+        if not incomplete:
+            return words, ""
+        if words[-1] != incomplete:
+            self._before = words[-1][: words[-1].rindex(":") + 1]
+        return words[:-1], words[-1]
+
+    def format_completion(self, item: CompletionItem) -> str:
+        """Return what is to stand behind the last colon."""
+        return super().format_completion(item).removeprefix(self._before)
+
+
 class Root(Group):
     """The commands, each imported and built when it is asked for: a question does not wait for the rest."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run, or answer whoever pressed Tab."""
+        add_completion_class(ColonComplete, "bash")  # here, as Typer has put in its own by now
+        return super().main(*args, **extra)
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the commands in the order of the help."""
