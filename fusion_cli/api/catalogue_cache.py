@@ -87,7 +87,9 @@ def age(catalogue: Catalogue) -> str:
     for unit, length in (("day", 1440), ("hour", 60)):
         if minutes >= 2 * length:
             return f"{minutes // length:.0f} {unit}s"
-    return "1 minute" if 1 <= minutes < 2 else f"{minutes // 1:.0f} minutes"
+    if minutes < 1:
+        return "less than a minute"
+    return "1 minute" if minutes < 2 else f"{minutes // 1:.0f} minutes"
 
 
 def _bytes(path: Path) -> bytes | None:

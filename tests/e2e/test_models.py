@@ -62,7 +62,8 @@ class TestList:
         assert len(server.requests) == 1
 
     @pytest.mark.parametrize(
-        ("age_s", "said"), [(90, "1 minute"), (3 * 3600 + 60, "3 hours"), (9 * 86400 + 60, "9 days")]
+        ("age_s", "said"),
+        [(0, "less than a minute"), (90, "1 minute"), (3 * 3600 + 60, "3 hours"), (9 * 86400 + 60, "9 days")],
     )
     def test_offline_the_kept_list_is_shown_with_its_age(self, server: WireServer, age_s: float, said: str) -> None:
         """Standard output is the list as ever."""
