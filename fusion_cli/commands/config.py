@@ -21,12 +21,18 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 @app.callback(no_args_is_help=True)
 def config() -> None:
-    """Show and change the configuration."""
+    """Show and change the configuration.
+
+    Example: fusion config set panel openai/gpt-5,anthropic/claude-opus-4.8
+    """
 
 
 @app.command("path", cls=Command)
 def path_command(ctx: typer.Context) -> None:
-    """Print where the config file is, or would be."""
+    """Print where the config file is, or would be.
+
+    Example: fusion config path
+    """
     from fusion_cli import settings
     from fusion_cli.context import Context
 
@@ -39,7 +45,10 @@ def path_command(ctx: typer.Context) -> None:
 
 @app.command("show", cls=Command)
 def show_command(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """Print each value and its source; of keys only whether one is set."""
+    """Print each value and its source; of keys only whether one is set.
+
+    Example: fusion config show --json
+    """
     from fusion_cli import listing, settings
     from fusion_cli.context import Context
 
@@ -68,7 +77,10 @@ def show_command(ctx: typer.Context, as_json: AsJson = False) -> None:
 
 @app.command("get", cls=Command)
 def get_command(ctx: typer.Context, key: KeyArgument) -> None:
-    """Print the value in effect; status 1 when there is none."""
+    """Print the value in effect; status 1 when there is none.
+
+    Example: fusion config get panel
+    """
     from fusion_cli import config_file, settings
     from fusion_cli.context import Context
 
@@ -93,7 +105,10 @@ def set_command(
         ),
     ],
 ) -> None:
-    """Set a value in the config file."""
+    """Set a value in the config file.
+
+    Example: fusion config set judge openai/gpt-5
+    """
     from fusion_cli import config_writer, settings
 
     config_writer.set_value(settings.config_path(_flag(ctx)), key, value)
@@ -101,7 +116,10 @@ def set_command(
 
 @app.command("unset", cls=Command)
 def unset_command(ctx: typer.Context, key: KeyArgument) -> None:
-    """Remove a value, or a table like presets.mine, from the file."""
+    """Remove a value, or a table like presets.mine, from the file.
+
+    Example: fusion config unset judge
+    """
     from fusion_cli import config_writer, settings
 
     path = settings.config_path(_flag(ctx))
@@ -111,7 +129,10 @@ def unset_command(ctx: typer.Context, key: KeyArgument) -> None:
 
 @app.command("edit", cls=Command)
 def edit_command(ctx: typer.Context) -> None:
-    """Open the file in $VISUAL or $EDITOR, and check what was saved."""
+    """Open the file in $VISUAL or $EDITOR, and check what was saved.
+
+    Example: EDITOR=nano fusion config edit
+    """
     from fusion_cli import config_writer, settings
 
     config_writer.edit_in(settings.editor(), settings.config_path(_flag(ctx)))
@@ -119,7 +140,10 @@ def edit_command(ctx: typer.Context) -> None:
 
 @app.command("presets", cls=Command)
 def presets_command(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """Print every preset, built in or own, with the models it names."""
+    """Print every preset, built in or own, with the models it names.
+
+    Example: fusion config presets
+    """
     import shutil
 
     from fusion_cli import listing
