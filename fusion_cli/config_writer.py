@@ -8,7 +8,7 @@ import os
 import re
 import tempfile
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,36 @@ def unset_value(path: Path, key: str) -> bool:
     config_file.check(wanted, path)
     _save(path, lambda: _removed(text, parts, wanted), wanted)
     return True
+
+
+def change(path: Path, values: Mapping[str, Any]) -> None:
+    """Set several keys in one step: all of them or none.
+
+    Args:
+        path: The config file, made when it is not there.
+        values: By dotted key, as `config_file.check` takes them; None removes the key where it is set.
+
+    Raises:
+        ConfigError: The file is malformed or cannot be written, or would not be valid.
+    """
+    text, document = _read(path)
+    wanted = document
+    steps: list[tuple[list[str], Any, dict[str, Any], dict[str, Any]]] = []
+    for key, value in values.items():
+        parts = key.split(".")
+        before = wanted
+        if value is not None or _looked_up(before, parts) is not None:
+            wanted = _changed(before, parts, value)
+            steps.append((parts, value, before, wanted))
+    config_file.check(wanted, path)
+
+    def make() -> str:
+        made = text
+        for parts, value, before, after in steps:
+            made = _removed(made, parts, after) if value is None else _assigned(made, parts, value, before, after)
+        return made
+
+    _save(path, make, wanted)
 
 
 def as_toml(value: Any) -> str:

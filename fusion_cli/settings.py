@@ -159,6 +159,13 @@ def editor(*, environ: Mapping[str, str] | None = None) -> str:
     return environ.get("VISUAL", "").strip() or environ.get("EDITOR", "").strip() or fallback
 
 
+def terminal_variables(*, environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return what the environment says of the terminal, of those variables that are set."""
+    environ = os.environ if environ is None else environ
+    names = ("TERM", "NO_COLOR", "FORCE_COLOR", "COLORTERM", "CI")
+    return {name: environ[name] for name in names if environ.get(name)}
+
+
 def resolve_provider(settings: Settings, flag: str | None, engine_installed: Callable[[], bool]) -> str:
     """Return who serves the models that are named without a provider.
 

@@ -5,6 +5,7 @@ Flags to calls: what keys there are is `config_file`'s business, writing is `con
 """
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -156,6 +157,44 @@ def presets_command(ctx: typer.Context, as_json: AsJson = False) -> None:
         return
     width = max(20, shutil.get_terminal_size().columns)
     context.terminal.write_line("\n\n".join(listing.as_text(each, width) for each in listed))
+
+
+@app.command("doctor", cls=Command)
+def doctor_command(
+    ctx: typer.Context,
+    as_json: AsJson = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Ask no server.")] = False,
+) -> None:
+    """Check whether a run could start, and say what to do where not.
+
+    Status 0 only if one could; else that of the first problem.
+
+    Example: fusion config doctor
+    """
+    import shutil
+
+    from fusion_cli import checkup, doctor, settings
+    from fusion_cli.context import Context
+
+    context = Context(_flag(ctx))
+    terminal, width = context.terminal, shutil.get_terminal_size().columns
+    screen = checkup.terminal(
+        on_screen=terminal.stdout_is_tty and terminal.stderr_is_tty,
+        encoding=sys.stdout.encoding or "ascii",
+        columns=width,
+        variables=settings.terminal_variables(),
+    )
+    around = doctor.Surroundings(
+        lambda: context.settings, context.machine, None if offline else context.sound_out, screen
+    )
+    findings = []
+    for finding in doctor.examine(around):
+        findings.append(finding)
+        if not as_json:
+            terminal.write_line(doctor.as_text(finding, width))
+    if as_json:
+        terminal.write_json(doctor.as_json(findings))
+    doctor.conclude(findings)
 
 
 def _flag(ctx: typer.Context) -> Path | None:
