@@ -117,7 +117,7 @@ def edit_in(editor: str, path: Path) -> None:
         if config_file.read(path) != before:
             said = f"{printable(str(path))} was changed by someone else meanwhile"
             raise ConfigError(said)
-        _replace(path, after)
+        replace_file(path, after)
         copy.unlink(missing_ok=True)
     except FusionError as error:
         error.hint = kept if _differs(copy, start) else error.hint
@@ -310,7 +310,7 @@ def _save(path: Path, make: Callable[[], str], wanted: dict[str, Any]) -> None:
     if text is None or not _says(text, wanted):
         where = printable(str(path))
         raise ConfigError(f"{where}: expected plainer TOML to change by itself", hint="use: fusion config edit")
-    _replace(path, text.encode())
+    replace_file(path, text.encode())
 
 
 def _target(path: Path) -> Path:
@@ -329,8 +329,8 @@ def _target(path: Path) -> Path:
     return target
 
 
-def _replace(path: Path, data: bytes) -> None:
-    """Put the bytes in the file's place in one step, readable by the user alone."""
+def replace_file(path: Path, data: bytes) -> None:
+    """Put the bytes in the file's place in one step, readable by the user alone, or raise ConfigError."""
     target = _target(path)
     temporary = None
     try:

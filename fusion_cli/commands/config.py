@@ -1,7 +1,7 @@
 """`fusion config`: shows, gets, sets, unsets and edits the config file, lists presets; `ctx.obj` is `--config`'s.
 
 Flags to calls: what keys there are is `config_file`'s business, writing is `config_writer`'s, where values come from is
-`settings`', how they look `listing`'s.
+`settings`', how they look `listing`'s; `guide` asks for the first ones, `doctor` examines them all.
 """
 
 import os
@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from fusion_cli.errors import FusionError
-from fusion_cli.options import Command, command_app
+from fusion_cli.options import Command, PresetName, ProviderName, command_app
 from fusion_cli.values import printable, shown
 
 app = command_app("config")
@@ -157,6 +157,42 @@ def presets_command(ctx: typer.Context, as_json: AsJson = False) -> None:
         return
     width = max(20, shutil.get_terminal_size().columns)
     context.terminal.write_line("\n\n".join(listing.as_text(each, width) for each in listed))
+
+
+@app.command("init", cls=Command)
+def init_command(
+    ctx: typer.Context,
+    provider: ProviderName = None,
+    base_url: Annotated[
+        str | None, typer.Option("--base-url", metavar="URL", help="Where a server of your own is.")
+    ] = None,
+    preset: PresetName = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Change an existing config file without asking.")] = False,
+) -> None:
+    """Set up provider, key and preset, step by step.
+
+    What no option says is asked on the terminal. The key is not shown as you type it, it is tried, and kept in a file
+    of its own that only you can read.
+
+    Example: fusion config init
+    """
+    from fusion_cli import guide, settings
+    from fusion_cli.context import Context
+    from fusion_cli.dialogue import Dialogue
+
+    context = Context(_flag(ctx))
+    loaded = settings.load(_flag(ctx), may_be_missing=True)
+    dialogue = Dialogue(
+        "fusion config init asks, and there is no terminal to ask on",
+        "Set OPENROUTER_API_KEY, or by hand: fusion config set provider NAME, fusion config set preset NAME",
+    )
+    wishes = guide.Wishes(provider, base_url, preset, yes)
+    outcome = guide.Guide(dialogue, loaded, context.machine, context.sound_out, wishes).lead()
+    guide.store(outcome, loaded.config_path)
+    dialogue.tell(f"Written: {printable(str(loaded.config_path))}")
+    for note in outcome.notes:
+        dialogue.tell(note)
+    dialogue.tell("Check it with: fusion config doctor")
 
 
 @app.command("doctor", cls=Command)
