@@ -8,20 +8,18 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
-from fusion_cli import __version__
 from fusion_cli.api import catalogue, wire
+from fusion_cli.api.connection import open_http
 from fusion_cli.api.failures import error_from_body
 from fusion_cli.api.retry import parse_retry_after_s, wait_before_retry_s
 from fusion_cli.api.sse import EventDecoder, EventTooLargeError
 from fusion_cli.chat import ChatRequest, Completion, Delta, Endpoint, ModelName, Price
 from fusion_cli.errors import (
-    ConfigError,
     KeyRejectedError,
     ModelError,
     ModelRejectedError,
@@ -63,30 +61,8 @@ class ChatClient:
         self._http: httpx.AsyncClient
 
     async def __aenter__(self) -> Self:
-        urls = [httpx.URL(endpoint.base_url) for endpoint in self._endpoints.values()]
-        encrypted = any(url.scheme == "https" for url in urls)
-        try:
-            self._http = httpx.AsyncClient(
-                # Loading the certificates takes 30 ms: in a thread, and only where something is encrypted.
-                verify=await asyncio.to_thread(httpx.create_ssl_context)
-                if encrypted and not self._transport
-                else False,
-                transport=self._transport,
-                timeout=_TIMEOUT,
-                follow_redirects=False,
-                limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
-                # Plain http is for this machine: a proxy from the environment would read the key.
-                mounts=None
-                if self._transport
-                else {f"all://{url.netloc.decode()}": None for url in urls if url.scheme == "http"},
-                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-                headers={"User-Agent": f"fusion/{__version__}", "Accept-Encoding": "identity"},
-            )
-        except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
-            raise ConfigError(
-                f"the network cannot be used as the environment says: {one_line(str(error))}",
-                hint="Check HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR.",
-            ) from error
+        urls = [endpoint.base_url for endpoint in self._endpoints.values()]
+        self._http = await open_http(urls, _TIMEOUT, self._transport)
         return self
 
     async def __aexit__(
