@@ -26,8 +26,14 @@ class Dialogue:
         self._hint = hint
 
     def tell(self, text: str) -> None:
-        """Say something; `text` must be clean."""
-        sys.stderr.write(text + "\n")
+        """Say something in lines that fit; `text` must be clean."""
+        import shutil
+        import textwrap
+
+        width = max(20, shutil.get_terminal_size().columns - 1)
+        hanging = " " * (5 if text.startswith(" ") else 2)
+        lines = textwrap.wrap(text, width, subsequent_indent=hanging, break_long_words=False, break_on_hyphens=False)
+        sys.stderr.write("\n".join([*lines, ""]) or "\n")
         sys.stderr.flush()
 
     def ask(self, question: str, default: str = "", fits: Callable[[str], str] = lambda text: text) -> str:

@@ -211,7 +211,9 @@ def _judged_key(provider: Provider, said: str, sounding: Sounding) -> Finding:
         step = "Raise the key's limit, or take another key: https://openrouter.ai/keys"
         return Finding("key", "problem", f"{said}, and used up", step, name, kind=NoCreditsError)
     left = "" if sounding.left is None else f", ${sounding.left:.2f} left"
-    return Finding("key", "ok", f"{said}, accepted{left}", about=name)
+    # Many servers list their models to everybody, so only OpenRouter's answer says that the key is a good one.
+    taken = f"accepted{left}" if provider.is_openrouter else "not refused"
+    return Finding("key", "ok", f"{said}, {taken}", about=name)
 
 
 def _server(provider: Provider, sounding: Sounding, plan: Plan | None) -> Finding:

@@ -219,7 +219,9 @@ class Guide:
             self._demand_answer(sounding, " The key could not be tried." if key else "")
             return True
         left = "" if sounding.left is None else f", ${sounding.left:.2f} left"
-        self._dialogue.tell(f"It is accepted{left}." if key else "The server answers.")
+        # Many servers list their models to everybody, so only OpenRouter's answer says more than that.
+        taken = f"It is accepted{left}." if provider.is_openrouter else "The server does not refuse it."
+        self._dialogue.tell(taken if key else "The server answers.")
         return True
 
     def _demand_answer(self, sounding: Sounding, more: str) -> None:
@@ -262,9 +264,9 @@ class Guide:
     def _models(self, name: str, served: tuple[str, ...]) -> list[str]:
         if served:
             self._dialogue.tell(f"It serves {', '.join(one_line(slug, 80) for slug in served[:_SHOWN])}.")
-        question = f"The panel's models, 1 to {MAX_PANELISTS}, comma separated; the first one judges and answers"
+        self._dialogue.tell(f"Name 1 to {MAX_PANELISTS} for the panel, with commas. The first one judges and answers.")
         default = one_line(served[0], 200) if served else ""
-        return [f"{name}:{slug}" for slug in self._dialogue.ask(question, default, _slugs).split(",")]
+        return [f"{name}:{slug}" for slug in self._dialogue.ask("Panel", default, _slugs).split(",")]
 
     def _demand_consent(self, outcome: Outcome) -> None:
         """Ask before an existing file is changed, saying what changes in it."""

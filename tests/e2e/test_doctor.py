@@ -118,6 +118,20 @@ def test_a_server_of_ones_own_is_asked_for_its_models() -> None:
     assert found["provider lab"]["verdict"] == "warning"
 
 
+def test_a_key_of_ones_own_server_is_not_called_good() -> None:
+    """A server that lists its models to everybody says nothing of the key, and no more than that is claimed."""
+    with WireServer() as server:
+        assert fusion("config", "set", "providers.lab.base_url", server.url).status == 0
+        assert fusion("config", "set", "providers.lab.api_key_env", "LAB_KEY").status == 0
+        assert fusion("config", "set", "panel", "lab:openai/gpt-5").status == 0
+        found, _ = doctor(status=0, env={"LAB_KEY": CANARY})
+        assert found["key lab"]["detail"] == "set (environment LAB_KEY), not refused"
+        server.script("/api/v1/models", document({}, status=403))
+        found, said = doctor(status=4, env={"LAB_KEY": CANARY})
+        assert found["key lab"]["detail"].endswith("and refused (HTTP 403)")
+        assert said.endswith("Set LAB_KEY.\n")
+
+
 def test_a_command_for_a_key_is_run_once_and_only_where_needed() -> None:
     """A password is asked for once, and not for a provider that a run without flags does not need."""
     assert fusion("config", "set", "providers.openrouter.api_key_command", "sh -c 'echo x >> runs; echo k'").status == 0
