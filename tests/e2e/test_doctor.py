@@ -145,6 +145,15 @@ def test_a_command_for_a_key_is_run_once_and_only_where_needed() -> None:
     assert Path("runs").read_text() == "x\n"
 
 
+def test_a_command_that_fails_is_run_once() -> None:
+    """Its failure is told with the provider's name, and nobody has to refuse a password twice."""
+    assert fusion("config", "set", "providers.openrouter.api_key_command", "sh -c 'echo x >> runs; exit 3'").status == 0
+    found, said = doctor(status=4)
+    assert found["key openrouter"]["detail"] == "no key for openrouter: sh ended with status 3"
+    assert said.startswith("fusion: no run could start: openrouter: no key for openrouter: sh ended")
+    assert Path("runs").read_text() == "x\n"
+
+
 def test_people_read_lines_that_fit() -> None:
     """Without --json each finding begins with its verdict, fits 80 columns, and a next step has an arrow."""
     ended = fusion("config", "doctor", "--offline", env={"COLUMNS": "80"})
