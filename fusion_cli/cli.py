@@ -15,7 +15,7 @@ from fusion_cli import __version__
 from fusion_cli.errors import SIGNALS, ClosedPipeError, FusionError, InterruptError, internal_error
 from fusion_cli.options import Group
 
-COMMANDS = ("ask", "analyze", "judge", "config")
+COMMANDS = ("ask", "analyze", "judge", "runs", "config")
 
 
 class Root(Group):

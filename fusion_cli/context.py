@@ -135,22 +135,22 @@ class Context:
         from fusion_cli.sinks.plain import PlainSink
 
         plain = PlainSink(self.terminal, show_answer=show_answer, is_verbose=self._is_verbose)
-        problems: list[str] = []
+        notices: list[str] = []
 
-        def complain(text: str) -> None:
-            problems.append(text)
+        def notice(text: str) -> None:
+            notices.append(text)
             plain(Warned(text))
 
         journal = None
         if self.settings.save is not False if self._save is None else self._save:
             folder = self.settings.runs_dir
-            journal = Journal(folder, errand.command, plan, errand.choices, errand.parent, complain)
+            journal = Journal(folder, errand.command, plan, errand.choices, errand.parent, notice)
         emit = fan_out([journal, plain] if journal else [plain])
         delivered = False
         try:
-            run = _run_to_the_end(self._carry_out(story, plan, errand, emit))
-            kept_as = journal.run if journal and not problems else None
-            run = run.model_copy(update={"run": kept_as, "warnings": [*run.warnings, *problems]})
+            run = _run_to_the_end(self._carry_out(story, plan, errand, emit, notice))
+            kept_as = journal.run if journal and not journal.has_failed else None
+            run = run.model_copy(update={"run": kept_as, "warnings": [*run.warnings, *notices]})
             emit(RunCompleted(run))
             deliver(run, plain.answer_shown)
             delivered = True
@@ -197,7 +197,9 @@ class Context:
         endpoint = Endpoint(provider.base_url, key, headers)
         return _run_to_the_end(sound_out(endpoint, asks_for_key=provider.is_openrouter))
 
-    async def _carry_out(self, story: Story[R], plan: Plan, errand: Errand, emit: Emit) -> R:
+    async def _carry_out(
+        self, story: Story[R], plan: Plan, errand: Errand, emit: Emit, notice: Callable[[str], None]
+    ) -> R:
         import asyncio
 
         finished: list[R] = []
@@ -207,8 +209,12 @@ class Context:
 
             async with AsyncExitStack() as stack:
                 endpoints = await self._endpoints(plan, errand.asks, emit, stack)
-                client = await stack.enter_async_context(ChatClient(endpoints, on_first_request=_warm_up))
+                client = await stack.enter_async_context(
+                    ChatClient(endpoints, on_first_request=_warm_up, cache_dir=self.settings.cache_dir)
+                )
                 finished.append(await story(plan, await self._equipped(plan, client, stack), emit))
+                for text in client.notices:
+                    notice(text)
 
         task = asyncio.create_task(work())
         with self._cancelling(task) as signals:

@@ -29,7 +29,8 @@ def _take_text_as_it_is(parameters: list[Any]) -> list[Any]:
 
 def _pass_text(parameter: Any, validate: Callable[..., Any]) -> Callable[..., Any]:
     def process_value(ctx: typer.Context, value: Any) -> Any:
-        if parameter.required and parameter.value_is_missing(value):
+        # The word that somebody completes may be missing: a Tab does not wait for a message about that.
+        if parameter.required and parameter.value_is_missing(value) and not ctx.resilient_parsing:
             return validate(ctx, value)
         if value is None and (parameter.multiple or parameter.nargs == -1):
             value = ()

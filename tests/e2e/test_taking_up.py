@@ -62,7 +62,7 @@ def test_another_writer_and_another_judge_cost_one_call_each() -> None:
         first = fusion("ask", *REQUIRED, "--json", "x", server=server).json()
         before = len(server.requests)
         written = fusion("ask", "--from", "last", "-m", "y/writer", "--json", server=server).json()
-        judged = fusion("judge", first["run"][:15], "-j", "y/judge", "--json", server=server).json()
+        judged = fusion("judge", first["run"][:-3], "-j", "y/judge", "--json", server=server).json()
         asked = [(request.role, request.model) for request in server.requests[before:]]
     assert asked == [("outer", "y/writer"), ("judge", "y/judge")]
     assert (written["parent"], judged["parent"]) == (first["run"], first["run"])
