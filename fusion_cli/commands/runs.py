@@ -46,7 +46,10 @@ def _formats() -> list[str]:
 
 @app.callback(no_args_is_help=True)
 def runs() -> None:
-    """List, show, export and remove the runs that are kept."""
+    """List, show, export and remove the runs that are kept.
+
+    Example: fusion runs show last
+    """
 
 
 @app.command("list", cls=options.Command)
@@ -58,6 +61,8 @@ def list_command(
     """List the runs, the newest first; in a pipe, values between tabs.
 
     A run is ok, degraded, error, cancelled, running, unfinished (something ended it without a word) or damaged.
+
+    Example: fusion runs list -n 5
     """
     import re
     import shutil
@@ -147,7 +152,10 @@ def export_command(
 
 @app.command("rm", cls=options.Command)
 def rm_command(ctx: typer.Context, run: Runs) -> None:
-    """Remove runs, but none that is under way."""
+    """Remove runs, but none that is under way.
+
+    Example: fusion runs rm last
+    """
     from fusion_cli import run_files, run_folder
     from fusion_cli.context import Context
 
