@@ -22,10 +22,18 @@ if TYPE_CHECKING:
 
 Rewrite = Annotated[
     str | None,
-    typer.Option("--from", metavar="RUN", help="Have -m write another answer from a run's responses: one call."),
+    typer.Option(
+        "--from",
+        metavar="RUN",
+        help="Have -m write another answer from a run's responses: one call.",
+        autocompletion=options.run_ids,
+    ),
 ]
 ContinueLast = Annotated[bool, typer.Option("-c", help="Continue the last conversation: PROMPT is the next question.")]
-Continue = Annotated[str | None, typer.Option("--continue", metavar="RUN", help="The same with a given run.")]
+Continue = Annotated[
+    str | None,
+    typer.Option("--continue", metavar="RUN", help="The same with a given run.", autocompletion=options.run_ids),
+]
 
 app = options.command_app("ask")
 

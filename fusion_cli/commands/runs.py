@@ -19,22 +19,9 @@ if TYPE_CHECKING:
 app = options.command_app("runs")
 
 
-def _ids() -> list[str]:
-    """Return the ids of the runs, the newest first, for somebody who presses Tab."""
-    from contextlib import suppress
-
-    from fusion_cli.errors import FusionError
-    from fusion_cli.run_files import LAST, journals
-    from fusion_cli.settings import Settings
-
-    with suppress(FusionError):  # the folder is the same whatever is configured
-        return [LAST, *(path.stem for path in reversed(journals(Settings({}, Path()).runs_dir)))]
-    return [LAST]
-
-
 _RUN_HELP = "A run's id, the beginning of one, 'last', or a file."
-Run = Annotated[str, typer.Argument(metavar="RUN", help=_RUN_HELP, autocompletion=_ids)]
-Runs = Annotated[list[str], typer.Argument(metavar="RUN", help=_RUN_HELP, autocompletion=_ids)]
+Run = Annotated[str, typer.Argument(metavar="RUN", help=_RUN_HELP, autocompletion=options.run_ids)]
+Runs = Annotated[list[str], typer.Argument(metavar="RUN", help=_RUN_HELP, autocompletion=options.run_ids)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the run's object, as its --json printed it.")]
 
 
