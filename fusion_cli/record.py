@@ -110,9 +110,10 @@ class Record:
         return self._loop.time() - self._started
 
     async def settle(self) -> None:
-        """Fill in what calls cost, where only their models' price lists tell; not in a run that was cancelled."""
+        """Fill in what calls cost, where only their models' price lists tell; a run that is over does not wait."""
         if self.failure_reason != "cancelled":
-            await self.calls.settle()
+            async with asyncio.timeout_at(self._deadline):
+                await self.calls.settle()
 
     def leave_time(self, role: Role, share: float) -> None:
         """Let a role have at most this share of what is left until the deadline."""
