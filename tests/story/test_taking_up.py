@@ -120,3 +120,13 @@ def test_nothing_earlier_is_a_run_from_the_start() -> None:
     """A run that was killed before its panel was convened is asked whole."""
     models = ScriptedModels().script("outer", "o", says("four"))
     assert ask(models, Earlier("r1")).answer == "four"
+
+
+def test_an_analysis_alone_is_of_what_the_outer_model_asked() -> None:
+    """`analyze` goes on with the panel's own prompt, and its journal has the words that called for that."""
+    models = ScriptedModels().script("panel", "b", says("later")).script("judge", "j", says(JUDGE_REPLY))
+    seen = Seen()
+    with models:
+        asyncio.run(pipeline.analyze(plan(), models, seen, earlier("a")))
+    [begun] = [event for event in seen.events if isinstance(event, events.FusionInProgress)]
+    assert begun == events.FusionInProgress("the panel's prompt", "the question in it")
