@@ -54,7 +54,7 @@ async def ask(plan: Plan, models: ModelClient, emit: Emit, earlier: Earlier | No
         UsageError: Nobody knows what it would cost.
     """
     record = Record(plan, models, emit, earlier)
-    await record.calls.purse.open(answers=True, earlier=earlier)
+    await record.open(answers=True)
     answer = None
     with _noting_the_end(record):
         turn = await consult(record)
@@ -72,7 +72,7 @@ async def ask(plan: Plan, models: ModelClient, emit: Emit, earlier: Earlier | No
 async def analyze(plan: Plan, models: ModelClient, emit: Emit, earlier: Earlier | None = None) -> AnalysisRun:
     """Convene the panel and the judge, without an outer model. Raises as little as `ask`."""
     record = Record(plan, models, emit, earlier)
-    await record.calls.purse.open(answers=False, earlier=earlier)
+    await record.open(answers=False)
     with _noting_the_end(record):
         if earlier and earlier.prompt:
             await deliberate(record, earlier.prompt, earlier.told)
@@ -88,7 +88,7 @@ async def judge_responses(plan: Plan, models: ModelClient, emit: Emit, earlier: 
     `missing` is how many panelists gave none and have no seat in the plan.
     """
     record = Record(plan, models, emit, earlier)
-    await record.calls.purse.open(answers=False, earlier=earlier)
+    await record.open(answers=False)
     with _noting_the_end(record):
         record.begin_panel(plan.prompt.text(), plan.prompt.question)
         _take_up(record)

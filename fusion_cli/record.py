@@ -77,7 +77,16 @@ class Record:
         self._deadline = None if plan.limits.deadline_s is None else self._started + plan.limits.deadline_s
         for role in self.calls.phases:
             self.leave_time(role, 1.0)
-        for warning in plan.warnings:
+
+    async def open(self, *, answers: bool) -> None:
+        """Begin, unless the run would cost too much: of one that is refused nothing is told that could be kept.
+
+        Raises:
+            UsageError: A price is unknown.
+            CostLimitError: Even the estimate's low end is over the limit.
+        """
+        await self.calls.purse.open(answers=answers, earlier=self.earlier)
+        for warning in self.plan.warnings:
             self.warn(warning)
 
     async def call(

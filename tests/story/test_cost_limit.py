@@ -46,6 +46,14 @@ def test_refused_at_once() -> None:
     assert ask_run_without_calls(refused.value).failure_reason == "cost_limit"
 
 
+def test_a_refused_run_leaves_nothing_to_keep() -> None:
+    """Whatever its plan warns of, a run that is refused tells of nothing, so that no journal of it begins."""
+    seen = Seen()
+    with pytest.raises(CostLimitError):
+        asyncio.run(pipeline.analyze(plan()._replace(max_cost=0.001, warnings=("in vain",)), priced(), seen))
+    assert seen.events == []
+
+
 def test_unknown_prices_are_a_usage_error() -> None:
     """Without prices a limit means nothing: refused, unless that is allowed."""
     with pytest.raises(UsageError, match="unknown"):
