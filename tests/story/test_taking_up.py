@@ -73,6 +73,13 @@ def test_an_analysis_stands_when_the_missing_one_fails_again() -> None:
     assert [call.role for call in run.calls] == ["panel", "outer"]
 
 
+def test_an_answer_stands_when_the_missing_one_fails_again() -> None:
+    """Nothing that it was written from is new, so the answer is not paid for a second time."""
+    models = ScriptedModels().script("panel", "b", ServerFailedError("no", status_code=500))
+    run = ask(models, earlier("a", analysis=True, answer="four"))
+    assert (run.answer, run.degraded, [call.role for call in run.calls]) == ("four", True, ["panel"])
+
+
 def test_a_missing_analysis_is_made() -> None:
     """A run whose judge failed needs the judge and the answer."""
     models = ScriptedModels().script("judge", "j", says(JUDGE_REPLY)).script("outer", "o", says("the answer"))
