@@ -179,8 +179,11 @@ class Context:
 
             from fusion_cli.api.client import ChatClient
 
-            async with ChatClient({model: self._endpoint(model) for model in hosted}) as client:
+            endpoints = {model: self._endpoint(model) for model in hosted}
+            async with ChatClient(endpoints, cache_dir=self.settings.cache_dir) as client:
                 prices = await asyncio.gather(*(client.price(model) for model in hosted))
+                for text in client.notices:
+                    self.terminal.note(f"warning: {one_line(text, 400)}")
             return dict(zip(hosted, prices, strict=True))
 
         return _run_to_the_end(ask()) if hosted else {}

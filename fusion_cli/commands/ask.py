@@ -125,7 +125,7 @@ def ask(
         else:
             parent = None
             if request is not None:
-                plan = plan_of_request(request, choices, context, web=bool(web))
+                plan, choices = plan_of_request(request, choices, context, web=bool(web))
             elif continue_last or continue_ is not None:
                 asked = read_prompt(prompt, file or [], terminal)
                 parent = conversation_to_continue(continue_, context)
@@ -169,8 +169,10 @@ def conversation_to_continue(name: str | None, context: Context) -> SavedRun:
     return run_files.read(run_files.find(folder, name or run_files.LAST, command=None if name else "ask"))
 
 
-def plan_of_request(name: str, flags: Choices, context: Context, *, web: bool) -> Plan:
-    """Return the plan of an upstream request in a file, which is the whole question; flags win over it.
+def plan_of_request(name: str, flags: Choices, context: Context, *, web: bool) -> tuple[Plan, Choices]:
+    """Return the plan of an upstream request in a file, which is the whole question, and what both of them choose.
+
+    Flags win over the request.
 
     Raises:
         UsageError: It cannot be read or planned.
@@ -182,8 +184,9 @@ def plan_of_request(name: str, flags: Choices, context: Context, *, web: bool) -
     request = read_request(read_text(name, context.terminal, said="--request"), name)
     if name != "-":
         note_unread_stdin(context.terminal, "--request FILE")
-    plan = make_plan(request.under(flags), context.settings, request.prompt, context.machine, web=web)
-    return request.applied_to(plan, flags)
+    choices = request.under(flags)
+    plan = make_plan(choices, context.settings, request.prompt, context.machine, web=web)
+    return request.applied_to(plan, flags), choices
 
 
 def whether_the_panel_met(run: AskRun, plan: Plan) -> str:
