@@ -131,8 +131,8 @@ def pressed_tab(shell: str, line: str, *options: str) -> subprocess.CompletedPro
         "COMP_WORDS": line,
         "COMP_CWORD": str(len(line.split()) - 1),
         "_TYPER_COMPLETE_ARGS": line,
-        "_TYPER_COMPLETE_WORD_TO_COMPLETE": line.split()[-1],
         "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+        "_TYPER_COMPLETE_WORD_TO_COMPLETE": line.split()[-1],
     }
     command = [sys.executable, *options, str(FUSION)]
     return subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, **asked})
@@ -144,7 +144,7 @@ def pressed_tab(shell: str, line: str, *options: str) -> subprocess.CompletedPro
         ("bash", r"^(\S+)$"),
         ("zsh", r'^(?:_arguments .*\()?"(\w+)"'),
         ("fish", r"^(\w+)(?:\t|$)"),
-        ("powershell", r"^(\w+):::"),
+        ("powershell", r"^(\w+):::\S"),
     ],
 )
 def test_the_command_answers_its_completion_file(shell: str, pattern: str) -> None:

@@ -22,6 +22,7 @@ Source = Annotated[
     typer.Argument(
         metavar="RUN",
         help="A recorded run: an id, its beginning, or 'last'; or a file with what --json printed ('-': stdin).",
+        autocompletion=options.run_ids,
     ),
 ]
 Responses = Annotated[

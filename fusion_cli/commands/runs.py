@@ -19,22 +19,9 @@ if TYPE_CHECKING:
 app = options.command_app("runs")
 
 
-def _ids() -> list[str]:
-    """Return the ids of the runs, the newest first, for somebody who presses Tab."""
-    from contextlib import suppress
-
-    from fusion_cli.errors import FusionError
-    from fusion_cli.run_files import LAST, journals
-    from fusion_cli.settings import Settings
-
-    with suppress(FusionError):  # the folder is the same whatever is configured
-        return [LAST, *(path.stem for path in reversed(journals(Settings({}, Path()).runs_dir)))]
-    return [LAST]
-
-
 _RUN_HELP = "A run's id, the beginning of one, 'last', or a file."
-Run = Annotated[str, typer.Argument(metavar="RUN", help=_RUN_HELP, autocompletion=_ids)]
-Runs = Annotated[list[str], typer.Argument(metavar="RUN", help=_RUN_HELP, autocompletion=_ids)]
+Run = Annotated[str, typer.Argument(metavar="RUN", help=_RUN_HELP, autocompletion=options.run_ids)]
+Runs = Annotated[list[str], typer.Argument(metavar="RUN", help=_RUN_HELP, autocompletion=options.run_ids)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the run's object, as its --json printed it.")]
 
 
@@ -46,7 +33,10 @@ def _formats() -> list[str]:
 
 @app.callback(no_args_is_help=True)
 def runs() -> None:
-    """List, show, export and remove the runs that are kept."""
+    """List, show, export and remove the runs that are kept.
+
+    Example: fusion runs show last
+    """
 
 
 @app.command("list", cls=options.Command)
@@ -58,6 +48,8 @@ def list_command(
     """List the runs, the newest first; in a pipe, values between tabs.
 
     A run is ok, degraded, error, cancelled, running, unfinished (something ended it without a word) or damaged.
+
+    Example: fusion runs list -n 5
     """
     import re
     import shutil
@@ -147,7 +139,10 @@ def export_command(
 
 @app.command("rm", cls=options.Command)
 def rm_command(ctx: typer.Context, run: Runs) -> None:
-    """Remove runs, but none that is under way."""
+    """Remove runs, but none that is under way.
+
+    Example: fusion runs rm last
+    """
     from fusion_cli import run_files, run_folder
     from fusion_cli.context import Context
 
