@@ -31,6 +31,7 @@ from fusion_cli.terminal import one_line
 
 _MAX_ERROR_BYTES = 64 * 1024
 _ERROR_BODY_S = 5.0
+_PIECE_BYTES = 256 * 1024
 _DRAIN_S = 0.1
 _SLACK = 0.02
 _AFTER_END_S = 10.0  # for the figures that may follow an answer
@@ -96,6 +97,12 @@ async def carry_out(
     _check(assembly)
 
 
+async def _in_pieces(body: bytes) -> AsyncIterator[bytes]:
+    """Yield a body in pieces: of one that is written at once, the connection keeps a copy until all of it is sent."""
+    for start in range(0, len(body), _PIECE_BYTES):
+        yield body[start : start + _PIECE_BYTES]
+
+
 async def _receive(
     http: httpx.AsyncClient,
     attempt: Attempt,
@@ -103,8 +110,16 @@ async def _receive(
     on_delta: Callable[[Delta], None],
     clock: asyncio.Timeout,
 ) -> None:
+    headers, content = attempt.headers, attempt.body
+    is_large = len(content) > _PIECE_BYTES
+    if is_large:
+        headers = {**headers, "Content-Length": str(len(content))}
     async with http.stream(
-        "POST", attempt.url, headers=attempt.headers, content=attempt.body, extensions={"trace": attempt.trace}
+        "POST",
+        attempt.url,
+        headers=headers,
+        content=_in_pieces(content) if is_large else content,
+        extensions={"trace": attempt.trace},
     ) as response:
         if response.status_code != 200:
             raise await _http_error(response)
