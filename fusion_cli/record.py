@@ -157,11 +157,6 @@ class Record:
         """How many panelists said nothing at all."""
         return len(self.failures) - (len(self.said()) - len(self.responses))
 
-    def begin_panel(self, prompt: str, told: str) -> None:
-        """Note that the panel meets, and over what."""
-        self.prompt = prompt
-        self.emit(events.FusionInProgress(prompt, told))
-
     def panelist_answered(self, panelist: Panelist, completion: Completion, took: float) -> None:
         """Note a response."""
         truncated = completion.truncated

@@ -33,7 +33,7 @@ _MAX_ERROR_BYTES = 64 * 1024
 _ERROR_BODY_S = 5.0
 _DRAIN_S = 0.1
 _SLACK = 0.02
-_AFTER_END_S = 10.0  # for the figures that may follow an answer
+_AFTER_END_S = 3.0  # for the figures that may follow an answer
 
 
 class Attempt(NamedTuple):
@@ -133,6 +133,8 @@ async def _receive(
                     # Not for every word: a clock that runs a little longer need not be set again for as long.
                     rewind_at = now() + idle_s * _SLACK
                     clock.reschedule(None if idle_s == inf else rewind_at + idle_s)
+                if assembly.ended and not had_ended:
+                    on_delta(Delta("", ended=assembly.completion(1)))
                 if assembly.full:
                     return
                 if assembly.done:

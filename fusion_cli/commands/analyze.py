@@ -67,7 +67,7 @@ def analyze(
         if resume is not None:
             if prompt is not None or file:
                 raise UsageError("--resume has its question in it: give neither PROMPT nor --file with it")
-            saved = run_files.read(run_files.find(context.settings.runs_dir, resume))
+            saved = run_files.read(run_files.find(context.settings.runs_dir, resume, is_over=True))
             taken = resuming.resumed(saved, choices, context.settings, context.machine, answers=False)
             plan, earlier = taken.plan, taken.earlier
             errand = Errand("analyze", choices, taken.asks, earlier.run)

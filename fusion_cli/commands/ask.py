@@ -151,7 +151,7 @@ def taken_up(resume: str | None, rewrite: str | None, flags: Choices, context: C
     from fusion_cli import resuming, run_files
 
     settings, machine = context.settings, context.machine
-    saved = run_files.read(run_files.find(settings.runs_dir, resume or rewrite or ""))
+    saved = run_files.read(run_files.find(settings.runs_dir, resume or rewrite or "", is_over=True))
     if resume is not None:
         return resuming.resumed(saved, flags, settings, machine, answers=True)
     return resuming.rewritten(saved, flags, settings, machine)
@@ -166,7 +166,7 @@ def conversation_to_continue(name: str | None, context: Context) -> SavedRun:
     from fusion_cli import run_files
 
     folder = context.settings.runs_dir
-    return run_files.read(run_files.find(folder, name or run_files.LAST, command=None if name else "ask"))
+    return run_files.read(run_files.find(folder, name or run_files.LAST, command=None if name else "ask", is_over=True))
 
 
 def plan_of_request(name: str, flags: Choices, context: Context, *, web: bool) -> tuple[Plan, Choices]:

@@ -152,7 +152,7 @@ def _work(
             (label, read_text(file, terminal, said="--response", limit=MAX_RESPONSE_BYTES)) for label, file in named
         ]
         saved = labelled_responses(texts, asked)
-    return Work(saved.prompt, list(saved.responses), saved.as_earlier(), saved.missing, saved.warnings)
+    return Work(saved.prompt, saved.panel, saved.as_earlier(), saved.missing, saved.warnings)
 
 
 def _recorded(saved: SavedRun, asked: str | None) -> Work:
