@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Annotated
 
 import typer  # it reads the annotations
@@ -193,19 +192,11 @@ def whether_the_panel_met(run: AskRun, plan: Plan) -> str:
     """Return the line that says whether the panel was convened, and what the run took."""
     from fusion_cli.delivery import what_it_took
 
-    seats = len(plan.panel)
-    asked = run.result is not None
-    if run.fused:
-        answered = len(run.result.responses or ()) if run.result else 0
-        dropped = [
-            f", {one_line(row.label, 80)} {when[0]}"
-            for row in (run.result and run.result.failed_models) or ()
-            if (when := re.match("dropped at [0-9]+ s", row.error))
-        ]
-        said = f"The panel met: {answered} of {seats} answered{''.join(dropped)}"
-        if run.result and run.result.analysis is None:
+    if run.fused and run.result:
+        said = f"The panel met: {one_line(run.result.headcount, 600)}"
+        if run.result.analysis is None:
             said += ", without an analysis"
-    elif asked:
+    elif run.result:
         said = "The panel did not meet: no panelist answered"
         if run.answer is not None:
             said += f"; {run.model} answered alone"
