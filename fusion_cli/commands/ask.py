@@ -113,18 +113,18 @@ def ask(
         if resume is not None or rewrite is not None:
             taken = taken_up(resume, rewrite, choices, context)
             plan, earlier = taken.plan, taken.earlier
-            errand = Errand("ask", choices, taken.asks, earlier.run)
+            errand = Errand("ask", taken.choices, taken.asks, earlier.run)
         else:
             parent = None
             if request is not None:
-                plan = plan_of_request(request, choices, context, web=bool(web))
+                plan, choices = plan_of_request(request, choices, context, web=bool(web))
             elif continue_last or continue_ is not None:
                 asked = read_prompt(prompt, file or [], terminal)
                 parent = conversation_to_continue(continue_, context)
-                choices = resuming.choices_of_continued(parent, choices)
                 told = resuming.continued_prompt(parent, asked)
+                flags, choices = choices, resuming.choices_of_continued(parent, choices, context.settings)
                 plan = make_plan(choices, context.settings, told, context.machine, web=bool(web))
-                plan = resuming.continued_plan(parent, asked, plan)
+                plan = resuming.continued_plan(parent, asked, plan, flags)
             else:
                 asked = read_prompt(prompt, file or [], terminal)
                 plan = make_plan(choices, context.settings, asked, context.machine, web=bool(web))
@@ -161,8 +161,8 @@ def conversation_to_continue(name: str | None, context: Context) -> SavedRun:
     return run_files.read(run_files.find(folder, name or run_files.LAST, command=None if name else "ask"))
 
 
-def plan_of_request(name: str, flags: Choices, context: Context, *, web: bool) -> Plan:
-    """Return the plan of an upstream request in a file, which is the whole question; flags win over it.
+def plan_of_request(name: str, flags: Choices, context: Context, *, web: bool) -> tuple[Plan, Choices]:
+    """Return the plan of an upstream request in a file, and what was asked for; flags win over it.
 
     Raises:
         UsageError: It cannot be read or planned.
@@ -174,8 +174,9 @@ def plan_of_request(name: str, flags: Choices, context: Context, *, web: bool) -
     request = read_request(read_text(name, context.terminal, said="--request"), name)
     if name != "-":
         note_unread_stdin(context.terminal, "--request FILE")
-    plan = make_plan(request.under(flags), context.settings, request.prompt, context.machine, web=web)
-    return request.applied_to(plan, flags)
+    choices = request.under(flags)
+    plan = make_plan(choices, context.settings, request.prompt, context.machine, web=web)
+    return request.applied_to(plan, flags), choices
 
 
 def whether_the_panel_met(run: AskRun, plan: Plan) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from fusion_cli import options
+from fusion_cli.choices import Choices
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,7 +108,7 @@ def judge(
         story = partial(pipeline.judge_responses, missing=work.missing)
         strict = context.settings.strict if strict is None else strict
         deliver = partial(delivery.deliver_analysis, terminal=terminal, as_json=json, strict=strict)
-        errand = Errand("judge", choices, {plan.judge}, work.earlier.run or None)
+        errand = Errand("judge", choices.over(work.choices), {plan.judge}, work.earlier.run or None)
         launch(context, story, plan, errand, deliver, Wishes(dry_run, json, answers=False), work.earlier)
 
 
@@ -122,6 +123,7 @@ class Work(NamedTuple):
     earlier: Earlier
     missing: int = 0
     warnings: tuple[str, ...] = ()
+    choices: Choices = Choices()
 
 
 def _work(
@@ -161,4 +163,5 @@ def _recorded(saved: SavedRun, asked: str | None) -> Work:
     if not saved.responses:
         raise UsageError(f"the run {saved.summary.run} has no responses to judge")
     earlier = saved.as_earlier(is_closed=True)._replace(analysis=None, is_judged=False)
-    return Work(asked or saved.prompt or saved.plan.prompt.text(), saved.plan.panel, earlier)
+    told = asked or saved.prompt or saved.plan.prompt.text()
+    return Work(told, saved.plan.panel, earlier, choices=saved.choices)

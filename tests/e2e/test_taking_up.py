@@ -151,3 +151,80 @@ def test_a_run_without_an_answer_cannot_be_continued() -> None:
         ended = fusion("ask", "-c", "y", server=server)
     assert ended.status == 2
     assert f"To go on with it: fusion ask --resume {journals()[-1].stem}" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        (),
+        ("ask", "--resume", "last"),
+        ("ask", "--from", "last", "-m", "openai/gpt-5"),
+        ("judge", "last", "-j", "z/judge"),
+    ],
+)
+def test_conversation_keeps_its_people_over_what_came_between(between: tuple[str, ...]) -> None:
+    """Whoever sat on the panel sits there again, though another command took the run up in the meantime."""
+    with WireServer(default=deliberation()) as server:
+        fusion("analyze" if between else "ask", *(MODELS if not between else MODELS[:-2]), "x", server=server)
+        if between:
+            fusion(*between, server=server)
+        if between[:1] == ("judge",):
+            fusion("ask", "--resume", "last", server=server)
+        before = len(server.requests)
+        fusion("ask", "-c", "And now?", "--tool-choice", "required", server=server)
+        asked = {(request.role, request.model) for request in server.requests[before:]}
+    assert {model for role, model in asked if role == "panel"} == {"openai/gpt-5", "anthropic/claude-opus-4.8"}
+    assert {model for role, model in asked if role == "judge"} == {"z/judge"}
+
+
+def test_conversation_goes_on_without_the_preset_that_named_its_panel(tmp_path: Path) -> None:
+    """A preset that is gone or changed since then changes no panel, no persona and no label."""
+    config = tmp_path / "config.toml"
+    seat = '{ model = "openai/gpt-5", label = "sceptic", system = "Look for what breaks." }'
+    config.write_text(f'[presets.mine]\njudge = "z/judge"\npanel = [{seat}, "a/b"]\nsystem = "Be brief."\n')
+    with WireServer(default=deliberation()) as server:
+        fusion("--config", str(config), "ask", "--preset", "mine", "--tool-choice", "required", "x", server=server)
+        before = len(server.requests)
+        ended = fusion("ask", "-c", "y", "--json", server=server)
+        first = server.requests[before]
+    assert [row["label"] for row in ended.json()["result"]["responses"]] == ["sceptic", "a/b"]
+    assert first.body["messages"][0]["content"].count("Look for what breaks.") == 1
+
+
+def test_what_a_request_asked_for_holds_for_the_next_question(tmp_path: Path) -> None:
+    """Panel, system message, parameters and privacy of a request stay when its conversation goes on."""
+    body = {
+        "model": "openai/gpt-5",
+        "messages": [{"role": "system", "content": "Be terse."}, {"role": "user", "content": "x"}],
+        "tools": [{"type": "openrouter:fusion", "parameters": {"analysis_models": ["x/one"], "model": "x/judge"}}],
+        "tool_choice": "required",
+        "provider": {"data_collection": "deny", "zdr": True},
+        "top_p": 0.5,
+    }
+    (tmp_path / "body.json").write_text(json.dumps(body))
+    with WireServer(default=deliberation()) as server:
+        fusion("ask", "--request", str(tmp_path / "body.json"), server=server)
+        for _ in range(2):
+            before = len(server.requests)
+            fusion("ask", "-c", "y", server=server)
+        asked = {request.role: request for request in server.requests[before:]}
+    assert [asked[role].model for role in ("panel", "judge", "outer")] == ["x/one", "x/judge", "openai/gpt-5"]
+    kept = ("data_collection", "zdr")
+    assert all([request.body["provider"][key] for key in kept] == ["deny", True] for request in asked.values())
+    assert asked["outer"].body["top_p"] == 0.5
+    turns = asked["outer"].body["messages"]
+    assert turns[0]["content"].count("Be terse.") == 1
+    assert [turn["content"] for turn in turns if turn["role"] == "user"][:3] == ["x", "y", "y"]
+
+
+def test_conversation_with_a_provider_that_is_gone_is_refused() -> None:
+    """A model is never asked of another server than the one that it was named for."""
+    with WireServer(default=deliberation()) as server:
+        fusion("config", "set", "providers.lab.base_url", server.url)
+        fusion("ask", "-p", "lab:llama", "x", server=server)
+        fusion("config", "unset", "providers.lab")
+        before = len(server.requests)
+        ended = fusion("ask", "-c", "y", server=server)
+        assert len(server.requests) == before
+    assert ended.status == 2
+    assert "the provider lab is not configured" in ended.stderr
