@@ -186,9 +186,11 @@ def test_conversation_goes_on_without_the_preset_that_named_its_panel(tmp_path: 
         fusion("--config", str(config), "ask", "--preset", "mine", "--tool-choice", "required", "x", server=server)
         before = len(server.requests)
         ended = fusion("ask", "-c", "y", "--json", server=server)
-        first = server.requests[before]
+        asked = [request for request in server.requests[before:] if request.role == "panel"]
     assert [row["label"] for row in ended.json()["result"]["responses"]] == ["sceptic", "a/b"]
-    assert first.body["messages"][0]["content"].count("Look for what breaks.") == 1
+    told = {request.model: request.body["messages"][0]["content"] for request in asked}
+    assert told["openai/gpt-5"].count("Look for what breaks.") == 1
+    assert "Look for what breaks." not in told["a/b"]
 
 
 def test_what_a_request_asked_for_holds_for_the_next_question(tmp_path: Path) -> None:
