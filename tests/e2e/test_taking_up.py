@@ -230,3 +230,24 @@ def test_conversation_with_a_provider_that_is_gone_is_refused() -> None:
         assert len(server.requests) == before
     assert ended.status == 2
     assert "the provider lab is not configured" in ended.stderr
+
+
+def test_a_judged_run_shows_the_question_as_it_was_asked() -> None:
+    """Material is read by the judge and not shown as a part of the question."""
+    with WireServer(default=deliberation()) as server:
+        fusion("ask", *REQUIRED, "Which database?", server=server, stdin=b"We have 3 users.")
+        fusion("judge", "last", "-j", "z/judge", server=server)
+        read = server.calls(role="judge")
+    [judged, *_] = fusion("runs", "list", "--json").json()
+    assert (judged["command"], judged["question"]) == ("judge", "Which database?")
+    assert "begin" not in fusion("runs", "show", "last").stdout
+    assert all("We have 3 users." in request.texts[-1] for request in read)
+
+
+def test_dry_run_of_an_answer_alone_speaks_of_no_web() -> None:
+    """Who writes from an earlier run's responses has no web tools, and none are promised."""
+    with WireServer(default=deliberation()) as server:
+        fusion("ask", *REQUIRED, "x", server=server)
+        ended = fusion("ask", "--from", "last", "--dry-run", server=server)
+    assert "answer  openai/gpt-5" in ended.stdout
+    assert "web" not in ended.stdout
