@@ -72,7 +72,7 @@ def analyze(
             plan, earlier = taken.plan, taken.earlier
             errand = Errand("analyze", taken.choices, taken.asks, earlier.run)
         else:
-            asked = read_prompt(prompt, file or [], terminal)
+            asked = read_prompt(prompt, file or [], terminal, "analyze")
             plan = make_plan(choices, context.settings, asked, context.machine, outer_is_judge=True, web=bool(web))
             earlier, errand = None, Errand("analyze", choices, plan.models)
         strict = context.settings.strict if strict is None else strict
