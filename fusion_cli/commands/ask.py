@@ -123,7 +123,7 @@ def ask(
                 parent = conversation_to_continue(continue_, context)
                 told = resuming.continued_prompt(parent, asked)
                 flags, choices = choices, resuming.choices_of_continued(parent, choices, context.settings)
-                plan = make_plan(choices, context.settings, told, context.machine, web=bool(web))
+                plan = make_plan(choices, context.settings, told, context.machine, web=bool(web), said=flags)
                 plan = resuming.continued_plan(parent, asked, plan, flags)
             else:
                 asked = read_prompt(prompt, file or [], terminal)

@@ -251,3 +251,15 @@ def test_dry_run_of_an_answer_alone_speaks_of_no_web() -> None:
         ended = fusion("ask", "--from", "last", "--dry-run", server=server)
     assert "answer  openai/gpt-5" in ended.stdout
     assert "web" not in ended.stdout
+
+
+def test_conversation_without_a_panel_warns_of_nothing_that_was_not_said() -> None:
+    """Who sat on an earlier panel is no flag of this call, and has no effect that was asked for."""
+    with WireServer(default=deliberation()) as server:
+        fusion("ask", *MODELS, "x", server=server)
+        ended = fusion("ask", "-c", "--tool-choice", "none", "y", server=server)
+        again = fusion("ask", "-c", "z", server=server)
+        named = fusion("ask", "-c", "-p", "a/b", "z", server=server)
+    assert [run.status for run in (ended, again, named)] == [0, 0, 0]
+    assert "have no effect" not in ended.stderr + again.stderr
+    assert "have no effect: panel" in named.stderr
