@@ -97,7 +97,7 @@ class Budget(NamedTuple):
         return CostLimitError(
             f"{shown_dollars(spent)} of {shown_dollars(self.max_cost)} is spent and {who} about "
             f"{shown_dollars(needed)}: not {what}",
-            hint="What was answered is kept: --resume goes on from there, with a higher --max-cost.",
+            hint="Raise --max-cost; a run of which something is kept goes on with --resume.",
         )
 
 

@@ -21,10 +21,11 @@ MAX_SAVED_BYTES = 64_000_000  # a panel of such responses
 _SAY_WAITING_AFTER_S = 2.0
 
 
-def read_prompt(argument: str | None, files: Sequence[str], terminal: Terminal) -> Prompt:
+def read_prompt(argument: str | None, files: Sequence[str], terminal: Terminal, command: str = "ask") -> Prompt:
     """Return the question and its material.
 
-    Standard input is the question when the argument is `-` or missing, else material; a terminal is never read.
+    Standard input is the question when the argument is `-` or missing, else material; a terminal is never read. What
+    to do where there is none is said with the `command` that was called.
 
     Raises:
         UsageError: There is no question, or something is missing, too large or no text.
@@ -35,7 +36,7 @@ def read_prompt(argument: str | None, files: Sequence[str], terminal: Terminal) 
     parts = []
     if argument is None or argument == "-":
         if piped is None:
-            raise UsageError("there is no question", hint='Try: fusion ask "your question", or pipe one in.')
+            raise UsageError("there is no question", hint=f'Try: fusion {command} "your question", or pipe one in.')
         question = piped
     else:
         question = _as_utf8(argument, "the question")
@@ -44,7 +45,7 @@ def read_prompt(argument: str | None, files: Sequence[str], terminal: Terminal) 
             parts.append(("standard input", piped))
     parts += [(one_line(name), _read_file(name)) for name in files]
     if not question.strip():
-        raise UsageError("the question is empty", hint='Try: fusion ask "your question"')
+        raise UsageError("the question is empty", hint=f'Try: fusion {command} "your question"')
     if sum(len(text) for _, text in (*parts, ("", question))) > MAX_BYTES:
         raise UsageError(f"question and material together pass {MAX_BYTES // 1_000_000} MB")
     return Prompt(question.strip(), prompts.material(parts))

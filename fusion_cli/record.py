@@ -214,7 +214,10 @@ class Record:
     def take_up_answer(self) -> str | None:
         """Return the answer of an earlier run, where nothing that it was written from is new."""
         earlier = self.earlier
-        if earlier is None or earlier.answer is None or any(call.error is None for call in self.calls.notes):
+        if earlier is None or earlier.answer is None:
+            return None
+        found = earlier.analysis and earlier.analysis.analysis
+        if {seat.label for seat in self.responses} != set(earlier.responses) or self.analysis != found:
             return None
         self.emit(events.AnswerDelta(earlier.answer))
         self.emit(events.AnswerCompleted(earlier.answer))

@@ -120,7 +120,7 @@ def ask(
         if resume is not None or rewrite is not None:
             taken = taken_up(resume, rewrite, choices, context)
             plan, earlier = taken.plan, taken.earlier
-            errand = Errand("ask", choices, taken.asks, earlier.run)
+            errand = Errand("ask", taken.choices, taken.asks, earlier.run)
         else:
             parent = None
             if request is not None:
@@ -128,10 +128,10 @@ def ask(
             elif continue_last or continue_ is not None:
                 asked = read_prompt(prompt, file or [], terminal)
                 parent = conversation_to_continue(continue_, context)
-                choices = resuming.choices_of_continued(parent, choices)
                 told = resuming.continued_prompt(parent, asked)
-                plan = make_plan(choices, context.settings, told, context.machine, web=bool(web))
-                plan = resuming.continued_plan(parent, asked, plan)
+                flags, choices = choices, resuming.choices_of_continued(parent, choices, context.settings)
+                plan = make_plan(choices, context.settings, told, context.machine, web=bool(web), said=flags)
+                plan = resuming.continued_plan(parent, asked, plan, flags)
             else:
                 asked = read_prompt(prompt, file or [], terminal)
                 plan = make_plan(choices, context.settings, asked, context.machine, web=bool(web))

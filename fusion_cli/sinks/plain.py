@@ -71,6 +71,8 @@ class PlainSink:
                 if self._is_verbose or (status_code in _BUSY and wait_s >= _LONG_WAIT_S):
                     who, which = "answer" if role == "outer" else role, f" (attempt {attempt})" * self._is_verbose
                     self._note(who, label, f"tries again in {wait_s:.1f} s{which}: {one_line(error)}")
+            case events.PanelCompleted(label, from_run=""):
+                self._note("panel", label, "said what its file holds")
             case events.PanelCompleted(label, from_run=str(run)):
                 self._note("panel", label, f"answered in the run {one_line(run, 80)}")
             case events.PanelFailed(label, _, error, from_run=str(run)):
