@@ -97,7 +97,7 @@ class Budget(NamedTuple):
         return CostLimitError(
             f"{shown_dollars(spent)} of {shown_dollars(self.max_cost)} is spent and {who} about "
             f"{shown_dollars(needed)}: not {what}",
-            hint="What was answered is kept: --resume goes on from there, with a higher --max-cost.",
+            hint="Raise --max-cost; a run of which something is kept goes on with --resume.",
         )
 
 
@@ -250,7 +250,9 @@ class Purse:
             request = request._replace(max_tool_calls=steps or None, server_tools=request.server_tools if steps else ())
         return Held(request, held, self._less(steps, wished, tokens, wanted))
 
-    def note(self, held: Held, usage: Usage | None, *, text: str = "", is_free: bool = False) -> None:
+    def note(
+        self, held: Held, usage: Usage | None, *, text: str = "", is_free: bool = False, has_read: bool = False
+    ) -> None:
         """Note that a call has ended.
 
         Args:
@@ -258,12 +260,14 @@ class Purse:
             usage: What its server says that it took.
             text: What had come by then, where it says nothing.
             is_free: Whether it was turned down, so that it cost nothing.
+            has_read: Whether it broke off after it had looked things up, which nobody has counted.
         """
         self._held -= held.dollars
         price = price_of(held.request.model, self._prices)
         cost = 0.0 if is_free else cost_of(usage, price) if usage else None
         if cost is None and price:
             cost = _size(held.request) * price.prompt + estimated_tokens(text) * price.completion + price.request
+            cost = max(cost, held.dollars) if has_read else cost
         self.spent += cost or 0.0
 
     def _share(self, due: _Due | None) -> float:

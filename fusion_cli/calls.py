@@ -60,6 +60,7 @@ class Calls:
         phases: Each role's time.
         purse: What is spent.
         unfinished: What cancelled calls had written, by label.
+        whole: The same of those that had ended, and only waited for what may follow an answer.
     """
 
     def __init__(self, plan: Plan, models: ModelClient, emit: Emit, warn: Callable[[str], None]) -> None:
@@ -70,6 +71,7 @@ class Calls:
         self.notes: list[CallNote] = []
         self.phases: dict[Role, Phase] = {"outer": Phase(), "panel": Phase(), "judge": Phase()}
         self.unfinished: dict[str, str] = {}
+        self.whole: dict[str, Completion] = {}
         self.purse = Purse(plan, models)
 
     async def make(
@@ -96,20 +98,27 @@ class Calls:
             under_way.watch(delta)
             if delta.retry:
                 self._emit(events.CallRetried(role, label, *delta.retry))
-            else:
+            elif not delta.ended:
                 on_delta(delta)
 
         try:
             async with self.phases[role].bounded():
                 completion = await self._models.complete(request, watch)
-        except ModelError as error:
-            if isinstance(error, OutOfTimeError):
+        except OutOfTimeError as error:
+            if under_way.whole is None:
                 error.partial, error.attempts = under_way.text, under_way.attempts
+                self._note(under_way, None, error)
+                raise
+            completion = under_way.whole
+        except ModelError as error:
             self._note(under_way, None, error)
             raise
         except asyncio.CancelledError:
-            self.unfinished[label] = under_way.text
-            self._note(under_way, None, None)
+            if under_way.whole:
+                self.whole[label] = under_way.whole
+            else:
+                self.unfinished[label] = under_way.text
+            self._note(under_way, under_way.whole, None)
             raise
         except Exception as bug:  # costs this call, and not what the others have answered
             failure = ModelError(f"internal error: {type(bug).__name__}: {bug}")
@@ -151,7 +160,13 @@ class Calls:
         """Note a call that has ended, be it by cancellation; return how long it took, in seconds."""
         note = under_way.note(completion, error)
         self.notes.append(note)
-        self.purse.note(under_way.held, note.usage, text=under_way.aside + under_way.text, is_free=note.refused)
+        self.purse.note(
+            under_way.held,
+            note.usage,
+            text=under_way.aside + under_way.text,
+            is_free=note.refused,
+            has_read=bool(note.steps) and completion is None,
+        )
         if error:
             error.provider, error.model = under_way.request.model
             error.duration_s = note.duration_s
@@ -168,7 +183,8 @@ class _UnderWay:
         self.label = label
         self.attempts = 1
         self._started = time.monotonic()
-        self._texts: list[str] = []
+        self.whole: Completion | None = None
+        self._text = StringIO()
         self._aside = StringIO()
         self._steps: list[ToolStep] = []
         self._has_thought = False
@@ -176,7 +192,7 @@ class _UnderWay:
     @property
     def text(self) -> str:
         """What has been written since the last tool call."""
-        return "".join(self._texts)
+        return self._text.getvalue()
 
     @property
     def aside(self) -> str:
@@ -187,14 +203,18 @@ class _UnderWay:
         """Take note of what arrives."""
         if delta.retry:
             self.attempts = delta.retry.attempt
+        elif delta.ended:
+            is_answer = delta.ended.text.strip() and not delta.ended.tool_calls
+            self.whole = delta.ended._replace(attempts=self.attempts) if is_answer else None
         elif delta.step:
+            self.whole = None
             self._aside.write(self.text)
-            self._texts.clear()  # what was written before a tool call is no part of the response
+            self._text = StringIO()  # what was written before a tool call is no part of the response
             if delta.step.status != "started":
                 self._steps.append(delta.step)
         else:
             if delta.text:
-                self._texts.append(delta.text)
+                self._text.write(delta.text)
             if delta.reasoning:
                 self._has_thought = True
                 self._aside.write(delta.reasoning)

@@ -200,13 +200,15 @@ class Retry(NamedTuple):
 class Delta(NamedTuple):
     """What arrived since the last one: answer text, and thinking where it is shown; or a tool call's step, or a retry.
 
-    What a model wrote before a tool call is no part of its completion's text.
+    What a model wrote before a tool call is no part of its completion's text. `ended` comes once, when the model has
+    said that it is done and what may follow (the cost) is still awaited: whoever has to stop then has it all.
     """
 
     text: str
     reasoning: str = ""
     step: ToolStep | None = None
     retry: Retry | None = None
+    ended: "Completion | None" = None
 
 
 class Citation(NamedTuple):

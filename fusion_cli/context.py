@@ -165,7 +165,7 @@ class Context:
                     self._say_how_to_go_on(journal, errand.command)
 
     def quote(self, models: Collection[ModelName]) -> dict[ModelName, Price | None]:
-        """Return what each model costs, as far as its server's list of models says; no model is called.
+        """Return what each model costs, as far as its server's list of models says; no model is called, no key is sent.
 
         The embedded ones are neither started nor in it: they are free.
 
@@ -179,7 +179,7 @@ class Context:
 
             from fusion_cli.api.client import ChatClient
 
-            endpoints = {model: self._endpoint(model) for model in hosted}
+            endpoints = {model: self._endpoint(model, None) for model in hosted}
             async with ChatClient(endpoints, cache_dir=self.settings.cache_dir) as client:
                 prices = await asyncio.gather(*(client.price(model) for model in hosted))
                 for text in client.notices:
@@ -243,7 +243,7 @@ class Context:
         self, plan: Plan, models: Collection[ModelName], emit: Emit, stack: AsyncExitStack
     ) -> dict[ModelName, Endpoint]:
         """Return where each model is served; the embedded ones are started for that."""
-        endpoints = {model: self._endpoint(model) for model in models}
+        endpoints = {model: self._endpoint(model, self._key(model)) for model in models}
         local = [model for model in models if model.is_local]
         if local:
             from fusion_cli.local.engine import Engine
@@ -256,12 +256,25 @@ class Context:
                 endpoints[model] = await engine.serve(model.slug, slots)
         return endpoints
 
-    def _endpoint(self, model: ModelName) -> Endpoint:
+    def obtain_keys(self, models: Collection[ModelName]) -> None:
+        """Open the key files and run the key commands of these models' providers; each once.
+
+        Raises:
+            ConfigError: A file cannot be used.
+            CredentialError: A command failed, or printed no key.
+        """
+        for model in sorted(models):
+            self._key(model)
+
+    def _key(self, model: ModelName) -> str | None:
+        return obtain_key(self.settings.providers[model.provider])
+
+    def _endpoint(self, model: ModelName, api_key: str | None) -> Endpoint:
         """Return where a model's provider is."""
         provider = self.settings.providers[model.provider]
         return Endpoint(
             provider.base_url,
-            obtain_key(provider),
+            api_key,
             _OPENROUTER_HEADERS if provider.is_openrouter else (),
             provider.key_hint,
             has_catalogue=provider.is_openrouter,

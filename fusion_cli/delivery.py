@@ -44,7 +44,8 @@ def announce(
     if earlier:
         stands = [_count(len(earlier.responses), "response"), *(["its analysis"] if earlier.analysis else [])]
         asked = ", ".join(sorted(map(model_name, asks))) or "nobody"
-        terminal.note(f"run     takes up {one_line(earlier.run, 80)}: {', '.join(stands)}; asks {asked}")
+        source = f"run     takes up {one_line(earlier.run, 80)}: " if earlier.run else "input   "
+        terminal.note(f"{source}{', '.join(stands)}; asks {asked}")
         if not set(asks) - {plan.outer}:
             return
     parts = [f"answer {model_name(plan.outer)}"] if answers else []

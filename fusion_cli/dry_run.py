@@ -238,8 +238,8 @@ def _short(number: int) -> str:
 def _below(plan: Plan, whole: costs.Estimate, *, answers: bool) -> list[str]:
     """Return what else the run is held to, a line each."""
     lines = []
-    if tools := tools_line(plan, answers=answers):
-        offered = any(row.tools for row in whole.rows)
+    offered = any(row.tools for row in whole.rows)
+    if (tools := tools_line(plan, answers=answers)) and (offered or tools == "off"):
         steps = f"; at most {plan.max_tool_calls} steps each" if offered else ""
         lines.append(f"web     {tools}{steps}")
     limits = plan.limits

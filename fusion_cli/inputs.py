@@ -25,10 +25,11 @@ MAX_SAVED_BYTES = 64_000_000  # a panel of such responses
 _SAY_WAITING_AFTER_S = 2.0
 
 
-def read_prompt(argument: str | None, files: Sequence[str], terminal: Terminal) -> Prompt:
+def read_prompt(argument: str | None, files: Sequence[str], terminal: Terminal, command: str = "ask") -> Prompt:
     """Return the question and its material.
 
-    Standard input is the question when the argument is `-` or missing, else material; a terminal is never read.
+    Standard input is the question when the argument is `-` or missing, else material; a terminal is never read. What
+    to do where there is none is said with the `command` that was called.
 
     Raises:
         UsageError: There is no question, or something is missing, too large or no text.
@@ -39,7 +40,7 @@ def read_prompt(argument: str | None, files: Sequence[str], terminal: Terminal) 
     parts = []
     if argument is None or argument == "-":
         if piped is None:
-            raise UsageError("there is no question", hint='Try: fusion ask "your question", or pipe one in.')
+            raise UsageError("there is no question", hint=f'Try: fusion {command} "your question", or pipe one in.')
         question = piped
     else:
         question = _as_utf8(argument, "the question")
@@ -54,7 +55,7 @@ def read_prompt(argument: str | None, files: Sequence[str], terminal: Terminal) 
         else:
             parts.append((one_line(name), found))
     if not question.strip():
-        raise UsageError("the question is empty", hint='Try: fusion ask "your question"')
+        raise UsageError("the question is empty", hint=f'Try: fusion {command} "your question"')
     if sum(len(text) for _, text in (*parts, ("", question))) > MAX_BYTES:
         raise UsageError(f"question and material together pass {MAX_BYTES // 1_000_000} MB")
     if sum(len(each.data) for each in attached) * 3 // 4 > MAX_ATTACHED_BYTES:

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from fusion_cli.chat import ModelName
 from fusion_cli.errors import ConfigError, CredentialError, UsageError
-from fusion_cli.keys import obtain_key
 from fusion_cli.providers import Provider
 from fusion_cli.settings import Settings, parse_model, resolve_provider
 from fusion_cli.values import describe
@@ -87,11 +86,11 @@ class Names:
 
 
 def demand_access(models: Iterable[ModelName], settings: Settings, machine: Machine) -> None:
-    """Raise what stands in the way of asking these models; their providers' keys are obtained for that.
+    """Raise what stands in the way of asking these models; no key's file is opened for that, nor its command run.
 
     Raises:
-        ConfigError: The embedded engine is needed, and missing; or a key's file cannot be used.
-        CredentialError: A provider's key is needed, and not set; or the command for it failed.
+        ConfigError: The embedded engine is needed, and missing.
+        CredentialError: A provider's key is needed, and not set.
     """
     for name in sorted({model.provider for model in models}):
         provider = settings.providers[name]
@@ -99,7 +98,6 @@ def demand_access(models: Iterable[ModelName], settings: Settings, machine: Mach
             raise ConfigError("the embedded engine is not installed", hint="pip install 'fusion-deliberation[local]'")
         if provider.api_key_env and not provider.has_key:
             raise _no_key(provider)
-        obtain_key(provider)
 
 
 def _no_key(provider: Provider, hint: str = "") -> CredentialError:

@@ -90,7 +90,8 @@ async def judge_responses(plan: Plan, models: ModelClient, emit: Emit, earlier: 
     record = Record(plan, models, emit, earlier)
     await record.open(answers=False)
     with _noting_the_end(record):
-        record.begin_panel(plan.prompt.text(), plan.prompt.question)
+        record.prompt = plan.prompt.text()
+        record.emit(events.FusionInProgress(record.prompt, plan.prompt.question))
         _take_up(record)
         record.begin("judge")
         await judge(record, plan.prompt.text(), missing + record.silent)
@@ -199,8 +200,9 @@ async def deliberate(record: Record, prompt: str, told: str, *, answer_follows: 
         ModelError: The account or the key gave out in the panel, and would for judge and outer model too.
         CostLimitError: Panel or judge cannot be paid for.
     """
+    record.emit(events.FusionInProgress(prompt, told))  # decided, and not to be decided again, be it paid for or not
     record.begin("panel")
-    record.begin_panel(prompt, told)
+    record.prompt = prompt
     missing = _take_up(record)
     record.leave_time("panel", _PANELS_SHARE_BEFORE_ANSWER if answer_follows else _PANELS_SHARE)
     await convene_panel(record, missing, prompt)
@@ -277,9 +279,11 @@ async def _ask_panelist(record: Record, panelist: Panelist, prompt: str) -> None
         record.panelist_failed(panelist, error)
         return
     except asyncio.CancelledError:
-        interrupted = ModelError("interrupted")
-        interrupted.partial = record.calls.unfinished.get(panelist.label, "")
-        record.panelist_failed(panelist, interrupted)
+        if whole := record.calls.whole.get(panelist.label):
+            record.panelist_answered(panelist, whole, record.calls.notes[-1].duration_s)
+        else:
+            partial = record.calls.unfinished.get(panelist.label, "")
+            record.panelist_failed(panelist, ModelError("interrupted", partial=partial))
         raise
     record.panelist_answered(panelist, completion, took)
     quorum = plan.limits.quorum

@@ -69,6 +69,7 @@ def make_plan(
     *,
     outer_is_judge: bool = False,
     web: bool = False,
+    said: Choices | None = None,
 ) -> Plan:
     """Return the plan of an `ask` run, or of an `analyze` run, which has no outer model but its judge.
 
@@ -79,6 +80,7 @@ def make_plan(
         machine: What this machine can do.
         outer_is_judge: Whether this is an `analyze` run.
         web: Whether web tools are wanted, be they configured away or not.
+        said: What of `choices` was said just now, and is worth a warning where it has no effect; all of it by default.
 
     Raises:
         UsageError: Something that was chosen does not exist or cannot be used so.
@@ -108,12 +110,13 @@ def make_plan(
     if tool_choice is None:  # the embedded models ignore tools, so they cannot decide
         tool_choice = "required" if outer.is_local else "auto"
     plan = _judged(asked, Plan(prompt, panel, judge, outer, tool_choice, system=asked.system))
+    said = choices if said is None else said
     if tool_choice == "none":
-        plan = plan._replace(warnings=_vain(choices, asked, layered.from_preset, web=web))
+        plan = plan._replace(warnings=_vain(said, asked, layered.from_preset, web=web))
     else:
         refuse_quorum(choices, len(panel))
         plan = _equipped(choices, asked, plan, settings, machine, web=web)
-    plan = plan._replace(warnings=(*plan.warnings, *_pointless(choices, asked, meets=tool_choice != "none")))
+    plan = plan._replace(warnings=(*plan.warnings, *_pointless(said, asked, meets=tool_choice != "none")))
     if outer.is_local:
         plan = plan._replace(answer_max_completion_tokens=defaults.LOCAL_MAX_TOKENS["answer"])
     demand_access(plan.models, settings, machine)

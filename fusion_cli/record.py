@@ -157,11 +157,6 @@ class Record:
         """How many panelists said nothing at all."""
         return len(self.failures) - (len(self.said()) - len(self.responses))
 
-    def begin_panel(self, prompt: str, told: str) -> None:
-        """Note that the panel meets, and over what."""
-        self.prompt = prompt
-        self.emit(events.FusionInProgress(prompt, told))
-
     def panelist_answered(self, panelist: Panelist, completion: Completion, took: float) -> None:
         """Note a response."""
         truncated = completion.truncated
@@ -219,7 +214,10 @@ class Record:
     def take_up_answer(self) -> str | None:
         """Return the answer of an earlier run, where nothing that it was written from is new."""
         earlier = self.earlier
-        if earlier is None or earlier.answer is None or any(call.error is None for call in self.calls.notes):
+        if earlier is None or earlier.answer is None:
+            return None
+        found = earlier.analysis and earlier.analysis.analysis
+        if {seat.label for seat in self.responses} != set(earlier.responses) or self.analysis != found:
             return None
         self.emit(events.AnswerDelta(earlier.answer))
         self.emit(events.AnswerCompleted(earlier.answer))

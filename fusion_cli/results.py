@@ -4,6 +4,7 @@ Shapes only. How a run comes to them is the pipeline's business. pydantic takes 
 imported when the first request is on its way, not before.
 """
 
+import re
 from collections.abc import Collection, Iterable
 from typing import Any, Literal, Self
 
@@ -103,6 +104,13 @@ class ToolResult(_Shape):
     failed_models: list[FailedModel] | None = _absent_if_none()
     error: str | None = _absent_if_none()
     failure_reason: str | None = _absent_if_none()
+
+    @property
+    def headcount(self) -> str:
+        """How many panelists answered, and who was dropped when: `4 of 5 answered, x/y dropped at 90 s`."""
+        answered, failed = len(self.responses or ()), self.failed_models or ()
+        dropped = (f", {row.label} {when[0]}" for row in failed if (when := re.match("dropped at [0-9]+ s", row.error)))
+        return f"{answered} of {answered + len(failed)} answered{''.join(dropped)}"
 
     def for_outer_model(self) -> dict[str, Any]:
         """Return section 3 and nothing more: a panelist is called by the name that the analysis uses for it."""

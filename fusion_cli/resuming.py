@@ -9,17 +9,21 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fusion_cli import defaults, prompts
 from fusion_cli.chat import Message, ModelName
+from fusion_cli.choices import Seat
 from fusion_cli.conversation import transcript
 from fusion_cli.errors import UsageError
 from fusion_cli.naming import Names, demand_access
 from fusion_cli.planning import limits_of, refuse_quorum
-from fusion_cli.prompts import told_first
+from fusion_cli.presets import PRESETS
+from fusion_cli.request import Request
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from fusion_cli.choices import Choices
     from fusion_cli.earlier import Earlier
     from fusion_cli.naming import Machine
-    from fusion_cli.plan import Plan, Prompt
+    from fusion_cli.plan import Panelist, Plan, Prompt
     from fusion_cli.run_files import SavedRun
     from fusion_cli.settings import Settings
 
@@ -28,11 +32,16 @@ _LIMITS = ("timeout", "idle_timeout", "deadline", "quorum", "grace", "max_cost",
 
 
 class TakenUp(NamedTuple):
-    """A plan, what stands of an earlier run, and the models that may have to be asked."""
+    """A plan, what stands of an earlier run, and the models that may have to be asked.
+
+    Attributes:
+        choices: The earlier run's and this call's together, for whoever takes the new run up.
+    """
 
     plan: Plan
     earlier: Earlier
     asks: frozenset[ModelName]
+    choices: Choices
 
 
 def resumed(saved: SavedRun, flags: Choices, settings: Settings, machine: Machine, *, answers: bool) -> TakenUp:
@@ -64,7 +73,7 @@ def resumed(saved: SavedRun, flags: Choices, settings: Settings, machine: Machin
             asks.add(plan.judge)
     if answers and not earlier.is_whole(plan):
         asks.add(plan.outer)
-    return _accessible(TakenUp(plan, earlier, frozenset(asks)), settings, machine)
+    return _accessible(TakenUp(plan, earlier, frozenset(asks), flags.over(saved.choices)), settings, machine)
 
 
 def rewritten(saved: SavedRun, flags: Choices, settings: Settings, machine: Machine) -> TakenUp:
@@ -86,17 +95,47 @@ def rewritten(saved: SavedRun, flags: Choices, settings: Settings, machine: Mach
             limit = defaults.LOCAL_MAX_TOKENS["answer"] if outer.is_local else None
         extra = plan.outer_extra if outer.provider == plan.outer.provider else {}
         plan = plan._replace(outer=outer, answer_max_completion_tokens=limit, outer_extra=extra)
-    return _accessible(TakenUp(plan, saved.as_earlier(is_closed=True), frozenset({plan.outer})), settings, machine)
+    choices = flags._replace(provider=None).over(saved.choices)
+    earlier = saved.as_earlier(is_closed=True)
+    return _accessible(TakenUp(plan, earlier, frozenset({plan.outer}), choices), settings, machine)
 
 
-def choices_of_continued(saved: SavedRun, flags: Choices) -> Choices:
-    """Return what is asked for when a conversation goes on: the same people, where the flags name no others."""
-    own = saved.choices
+def choices_of_continued(saved: SavedRun, flags: Choices, settings: Settings) -> Choices:
+    """Return what is asked for when a conversation goes on: the same people, where the flags name no others.
+
+    Who they were is read from the plan: what named them then, a preset or the config file, may name others now.
+    """
     if flags.preset is not None:
-        own = own._replace(panel=None, judge=None, model=None)
+        own = saved.choices._replace(panel=None, judge=None, model=None)
+    else:
+        own = _same_people(saved, flags, settings)
     if flags.panel is not None or flags.preset is not None:  # it was a part of the other panel
         own = own._replace(quorum=None, grace=None)
     return flags.over(own)
+
+
+def _same_people(saved: SavedRun, flags: Choices, settings: Settings) -> Choices:
+    """Return the earlier choices with everybody by their whole name, but for those whom the flags replace."""
+    own, plan = saved.choices, saved.plan
+    if own.tool_choice is None and defaults.preset_of_alias(own.model or ""):
+        own = own._replace(tool_choice="required")  # which the alias said, and a model's own name does not
+    if own.preset not in {**PRESETS, **settings.presets}:
+        own = own._replace(preset=None)
+    own = own._replace(model=str(plan.outer), judge=str(plan.judge), provider=None)
+    seats = () if flags.panel is not None else plan.panel
+    if not all(seat.model.provider for seat in seats):  # texts from anywhere have no model that could be asked
+        seats = ()
+    asked = [seat.model for seat in seats]
+    asked += [model for model, flag in ((plan.outer, flags.model), (plan.judge, flags.judge)) if flag is None]
+    _refuse_unknown_providers(asked, settings)
+    return own._replace(panel=tuple(_seat(panelist, plan.system) for panelist in seats) or None)
+
+
+def _seat(panelist: Panelist, system: str | None) -> Seat:
+    """Return a panelist as one that is asked for; what all were told first is not its own."""
+    label, model, told, temperature, limit, reasoning = panelist
+    persona = (told or "").removeprefix(system or "").strip() or None
+    return Seat(str(model), persona, temperature, label, reasoning, limit)
 
 
 def continued_prompt(saved: SavedRun, asked: Prompt) -> Prompt:
@@ -114,10 +153,17 @@ def continued_prompt(saved: SavedRun, asked: Prompt) -> Prompt:
     )
 
 
-def continued_plan(saved: SavedRun, asked: Prompt, plan: Plan) -> Plan:
-    """Return the plan with the conversation as the outer model reads it: every turn, then the new question."""
+def continued_plan(saved: SavedRun, asked: Prompt, plan: Plan, flags: Choices) -> Plan:
+    """Return the plan with the conversation as the outer model reads it: every turn, then the new question.
+
+    What a request asked of every call, its privacy first of all, holds for the next question, too.
+    """
+    before = saved.plan
+    routing = {**before.inner_extra.get("provider", {}), **before.outer_extra.get("provider", {})}
+    extra = {**before.outer_extra, **({"provider": routing} if routing else {})}
+    limit = None if before.outer.is_local or plan.outer.is_local else before.answer_max_completion_tokens
     turns = (*_turns(saved), Message("user", asked.text(), attachments=asked.attachments))
-    return plan._replace(conversation=told_first(plan.system, turns))
+    return Request(saved.choices, asked, turns, extra, limit, (), attached=True).applied_to(plan, flags)
 
 
 def _turns(saved: SavedRun) -> tuple[Message, ...]:
@@ -126,19 +172,15 @@ def _turns(saved: SavedRun) -> tuple[Message, ...]:
             f"the run {saved.summary.run} has no answer to continue from",
             hint=f"To go on with it: fusion ask --resume {saved.summary.run}",
         )
-    plan = saved.plan
-    whole = Message("user", plan.prompt.text(), attachments=plan.prompt.attachments)
-    asked = _without_what_is_told_first(plan) or (whole,)
-    return (*asked, Message("assistant", saved.answer))
-
-
-def _without_what_is_told_first(plan: Plan) -> tuple[Message, ...]:
-    """Return a plan's conversation as it was before `told_first`, which it goes through again with every turn."""
-    if not plan.system or not plan.conversation:
-        return plan.conversation
-    first, *rest = plan.conversation
-    own = first.content.removeprefix(plan.system).removeprefix("\n\n")
-    return (Message("system", own), *rest) if own else tuple(rest)
+    prompt = saved.plan.prompt
+    whole = Message("user", prompt.text(), attachments=prompt.attachments)
+    first, *rest = saved.plan.conversation or (whole,)
+    if first.role == "system":  # what all are told first is put before it anew
+        own = first.content.removeprefix(saved.plan.system or "").strip()
+        turns = (*([Message("system", own)] if own else []), *rest)
+    else:
+        turns = (first, *rest)
+    return (*turns, Message("assistant", saved.answer))
 
 
 def _with_limits(plan: Plan, flags: Choices) -> Plan:
@@ -168,9 +210,13 @@ def _refuse_other_flags(flags: Choices, allowed: tuple[str, ...], by: str) -> No
 
 
 def _accessible(taken: TakenUp, settings: Settings, machine: Machine) -> TakenUp:
-    for model in taken.asks:
+    _refuse_unknown_providers(taken.asks, settings)
+    demand_access(taken.asks, settings, machine)
+    return taken
+
+
+def _refuse_unknown_providers(models: Iterable[ModelName], settings: Settings) -> None:
+    for model in models:
         if model.provider not in settings.providers:
             said = f"the provider {model.provider}" if model.provider else "who serves it is not known here, so it"
             raise UsageError(f"{model.slug} cannot be asked: {said} is not configured")
-    demand_access(taken.asks, settings, machine)
-    return taken

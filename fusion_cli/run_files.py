@@ -117,13 +117,14 @@ class SavedRun(NamedTuple):
         )
 
 
-def find(folder: Path, name: str, *, command: str | None = None) -> Path:
+def find(folder: Path, name: str, *, command: str | None = None, is_over: bool = False) -> Path:
     """Return a run's file: `last`, a file's path, an id, or the beginning of one.
 
     Args:
         folder: Where runs are kept.
         name: What was asked for.
         command: Of which command the last one is meant; None is any.
+        is_over: Whether one that is still under way is not meant.
 
     Raises:
         UsageError: There is none, or several ids begin so.
@@ -131,7 +132,7 @@ def find(folder: Path, name: str, *, command: str | None = None) -> Path:
     paths = journals(folder)
     if name == LAST:
         for path in reversed(paths):
-            if command in (None, summary(path).command):
+            if command in (None, summary(path).command) and not (is_over and is_running(path)):
                 return path
         said = one_line(str(folder), 200)
         raise UsageError("there is no run yet", hint=f"Runs are kept in {said}, unless --no-save says otherwise.")
@@ -162,7 +163,7 @@ def journal_named(folder: Path, name: str) -> Path | None:
                 return path if file.read(80).startswith(f'{{"type":"{PREFIX}created"'.encode()) else None
         except OSError:
             return None
-    return find(folder, name)
+    return find(folder, name, is_over=True)
 
 
 def read(path: Path) -> SavedRun:

@@ -29,6 +29,7 @@ class SavedResponses(NamedTuple):
         source: The id of the run, where it is said, or else the name of the file.
         cited: The web pages that each response cites, by label.
         truncated: The labels of those that a token limit cut off.
+        broken: What panelists had written who broke off; the judge reads that as cut off.
     """
 
     prompt: str
@@ -38,12 +39,18 @@ class SavedResponses(NamedTuple):
     cited: Mapping[str, tuple[Citation, ...]] = MappingProxyType({})
     source: str = ""
     truncated: frozenset[str] = frozenset()
+    broken: Mapping[Panelist, str] = MappingProxyType({})
+
+    @property
+    def panel(self) -> list[Panelist]:
+        """Those of whom there is something to judge."""
+        return [*self.responses, *self.broken]
 
     def as_earlier(self) -> Earlier:
         """Return them as what a run can take up."""
         from fusion_cli.chat import Usage
         from fusion_cli.earlier import Earlier
-        from fusion_cli.events import PanelCompleted
+        from fusion_cli.events import PanelCompleted, PanelFailed
 
         responses = {
             panelist.label: PanelCompleted(
@@ -57,7 +64,11 @@ class SavedResponses(NamedTuple):
             )
             for panelist, text in self.responses.items()
         }
-        return Earlier(self.source, self.prompt, responses=responses)
+        failures = {
+            panelist.label: PanelFailed(panelist.label, panelist.model.slug, "it broke off", None, text, 0.0)
+            for panelist, text in self.broken.items()
+        }
+        return Earlier(self.source, self.prompt, responses=responses, failures=failures)
 
 
 def read_responses(text: str, name: str, prompt: str | None) -> SavedResponses:
@@ -83,23 +94,26 @@ def read_responses(text: str, name: str, prompt: str | None) -> SavedResponses:
     answered = [row for row in rows if _is_text(row.get("content"))]
     if not answered:
         raise UsageError(f'{name} holds no responses: expected "responses": [{{"model": ..., "content": ...}}, ...]')
-    if len(rows) > MAX_PANELISTS:
+    failed = result.get("failed_models")
+    failed = failed if isinstance(failed, list) else []
+    broken = [row for row in failed if _is_response(row) and _is_text(row.get("content"))]
+    if len(rows) + len(broken) > MAX_PANELISTS:
         raise UsageError(f"{name} holds {len(rows)} responses; a panel has at most {MAX_PANELISTS}")
     asked = prompt or value.get("prompt")
     if not _is_text(asked):
         raise UsageError(f"{name} does not say what was asked", hint="Say it with --prompt.")
-    failed = result.get("failed_models")
-    missing = len(rows) - len(answered) + (len(failed) if isinstance(failed, list) else 0)
-    slugs = [one_line(row["model"]) for row in answered]
-    labels, warnings = _labels([row.get("label") for row in answered], slugs, name)
+    missing = len(rows) - len(answered) + len(failed) - len(broken)
+    slugs = [one_line(row["model"]) for row in (*answered, *broken)]
+    labels, warnings = _labels([row.get("label") for row in (*answered, *broken)], slugs, name)
     seats = [Panelist(label, ModelName("", slug)) for label, slug in zip(labels, slugs, strict=True)]
-    responses = {seat: row["content"] for seat, row in zip(seats, answered, strict=True)}
-    pages = {label: _pages(row.get("sources")) for label, row in zip(labels, answered, strict=True)}
-    cited = {label: found for label, found in pages.items() if found}
+    said = list(zip(seats, (*answered, *broken), strict=True))
+    responses = {seat: row["content"] for seat, row in said[: len(answered)]}
+    cited = {seat.label: pages for seat, row in said if (pages := _pages(row.get("sources")))}
     run = value.get("run")
     source = one_line(run, 80) if isinstance(run, str) else name
-    cut = frozenset(label for label, row in zip(labels, answered, strict=True) if row.get("truncated") is True)
-    return SavedResponses(asked, responses, missing, warnings, cited, source, cut)
+    cut = frozenset(seat.label for seat, row in said if row.get("truncated") is True)
+    beginnings = {seat: row["content"] for seat, row in said[len(answered) :]}
+    return SavedResponses(asked, responses, missing, warnings, cited, source, cut, beginnings)
 
 
 def label_and_file(said: str) -> tuple[str, str]:

@@ -198,6 +198,17 @@ def test_a_file_without_sources_cites_nothing() -> None:
     assert read(*LABELLED).cited == {}
 
 
+def test_what_broke_off_is_judged_as_cut_off() -> None:
+    """A failed panelist's beginning comes along with its seat; one without a word only counts as missing."""
+    ann, bob = LABELLED
+    failed = [{"model": "x/c", "label": "cy", "error": "broke", "partial": True, "content": "half a"}, {"model": "x/d"}]
+    value = {"prompt": "q", "responses": [ann, bob], "failed_models": failed}
+    saved = read_responses(json.dumps(value), "f", None)
+    assert [seat.label for seat in saved.panel] == ["ann", "bob", "cy"]
+    assert saved.as_earlier().failures["cy"].partial == "half a"
+    assert saved.missing == 1
+
+
 def test_what_is_read_can_be_taken_up() -> None:
     """A run that takes a file up has its texts, pages and cuts, and names the run that it came from."""
     ann, bob = LABELLED

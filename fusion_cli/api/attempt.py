@@ -34,7 +34,7 @@ _ERROR_BODY_S = 5.0
 _PIECE_BYTES = 256 * 1024
 _DRAIN_S = 0.1
 _SLACK = 0.02
-_AFTER_END_S = 10.0  # for the figures that may follow an answer
+_AFTER_END_S = 3.0  # for the figures that may follow an answer
 
 
 class Attempt(NamedTuple):
@@ -148,6 +148,8 @@ async def _receive(
                     # Not for every word: a clock that runs a little longer need not be set again for as long.
                     rewind_at = now() + idle_s * _SLACK
                     clock.reschedule(None if idle_s == inf else rewind_at + idle_s)
+                if assembly.ended and not had_ended:
+                    on_delta(Delta("", ended=assembly.completion(1)))
                 if assembly.full:
                     return
                 if assembly.done:

@@ -67,12 +67,12 @@ def analyze(
         if resume is not None:
             if prompt is not None or file:
                 raise UsageError("--resume has its question in it: give neither PROMPT nor --file with it")
-            saved = run_files.read(run_files.find(context.settings.runs_dir, resume))
+            saved = run_files.read(run_files.find(context.settings.runs_dir, resume, is_over=True))
             taken = resuming.resumed(saved, choices, context.settings, context.machine, answers=False)
             plan, earlier = taken.plan, taken.earlier
-            errand = Errand("analyze", choices, taken.asks, earlier.run)
+            errand = Errand("analyze", taken.choices, taken.asks, earlier.run)
         else:
-            asked = read_prompt(prompt, file or [], terminal)
+            asked = read_prompt(prompt, file or [], terminal, "analyze")
             plan = make_plan(choices, context.settings, asked, context.machine, outer_is_judge=True, web=bool(web))
             earlier, errand = None, Errand("analyze", choices, plan.models)
         strict = context.settings.strict if strict is None else strict

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Annotated
 
 import typer  # it reads the annotations
@@ -121,7 +120,7 @@ def ask(
         if resume is not None or rewrite is not None:
             taken = taken_up(resume, rewrite, choices, context)
             plan, earlier = taken.plan, taken.earlier
-            errand = Errand("ask", choices, taken.asks, earlier.run)
+            errand = Errand("ask", taken.choices, taken.asks, earlier.run)
         else:
             parent = None
             if request is not None:
@@ -129,10 +128,10 @@ def ask(
             elif continue_last or continue_ is not None:
                 asked = read_prompt(prompt, file or [], terminal)
                 parent = conversation_to_continue(continue_, context)
-                choices = resuming.choices_of_continued(parent, choices)
                 told = resuming.continued_prompt(parent, asked)
-                plan = make_plan(choices, context.settings, told, context.machine, web=bool(web))
-                plan = resuming.continued_plan(parent, asked, plan)
+                flags, choices = choices, resuming.choices_of_continued(parent, choices, context.settings)
+                plan = make_plan(choices, context.settings, told, context.machine, web=bool(web), said=flags)
+                plan = resuming.continued_plan(parent, asked, plan, flags)
             else:
                 asked = read_prompt(prompt, file or [], terminal)
                 plan = make_plan(choices, context.settings, asked, context.machine, web=bool(web))
@@ -151,7 +150,7 @@ def taken_up(resume: str | None, rewrite: str | None, flags: Choices, context: C
     from fusion_cli import resuming, run_files
 
     settings, machine = context.settings, context.machine
-    saved = run_files.read(run_files.find(settings.runs_dir, resume or rewrite or ""))
+    saved = run_files.read(run_files.find(settings.runs_dir, resume or rewrite or "", is_over=True))
     if resume is not None:
         return resuming.resumed(saved, flags, settings, machine, answers=True)
     return resuming.rewritten(saved, flags, settings, machine)
@@ -166,7 +165,7 @@ def conversation_to_continue(name: str | None, context: Context) -> SavedRun:
     from fusion_cli import run_files
 
     folder = context.settings.runs_dir
-    return run_files.read(run_files.find(folder, name or run_files.LAST, command=None if name else "ask"))
+    return run_files.read(run_files.find(folder, name or run_files.LAST, command=None if name else "ask", is_over=True))
 
 
 def plan_of_request(name: str, flags: Choices, context: Context, *, web: bool) -> tuple[Plan, Choices]:
@@ -193,19 +192,11 @@ def whether_the_panel_met(run: AskRun, plan: Plan) -> str:
     """Return the line that says whether the panel was convened, and what the run took."""
     from fusion_cli.delivery import what_it_took
 
-    seats = len(plan.panel)
-    asked = run.result is not None
-    if run.fused:
-        answered = len(run.result.responses or ()) if run.result else 0
-        dropped = [
-            f", {one_line(row.label, 80)} {when[0]}"
-            for row in (run.result and run.result.failed_models) or ()
-            if (when := re.match("dropped at [0-9]+ s", row.error))
-        ]
-        said = f"The panel met: {answered} of {seats} answered{''.join(dropped)}"
-        if run.result and run.result.analysis is None:
+    if run.fused and run.result:
+        said = f"The panel met: {one_line(run.result.headcount, 600)}"
+        if run.result.analysis is None:
             said += ", without an analysis"
-    elif asked:
+    elif run.result:
         said = "The panel did not meet: no panelist answered"
         if run.answer is not None:
             said += f"; {run.model} answered alone"

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from fusion_cli import options
+from fusion_cli.choices import Choices
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fusion_cli.chat import Attachment
     from fusion_cli.context import Context
     from fusion_cli.earlier import Earlier
-    from fusion_cli.plan import Panelist
+    from fusion_cli.plan import Panelist, Prompt
     from fusion_cli.run_files import SavedRun
 
 Source = Annotated[
@@ -93,7 +93,6 @@ def judge(
     from fusion_cli.flags import choices_from
     from fusion_cli.launch import Wishes, launch
     from fusion_cli.outcome import analysis_run_without_calls
-    from fusion_cli.plan import Prompt
     from fusion_cli.planning import make_judge_plan
 
     context = Context(ctx.obj, is_verbose=verbose, save=save)
@@ -102,19 +101,12 @@ def judge(
     with delivery.told_as_json(analysis_run_without_calls, terminal, wanted=json):
         choices = choices_from(ctx.params)
         work = _work(source, response or (), prompt, prompt_file, context)
-        plan = make_judge_plan(
-            choices,
-            context.settings,
-            Prompt(work.prompt, attachments=work.attachments),
-            work.panel,
-            context.machine,
-            web=bool(web),
-        )
+        plan = make_judge_plan(choices, context.settings, work.prompt, work.panel, context.machine, web=bool(web))
         plan = plan._replace(warnings=(*work.warnings, *plan.warnings))
         story = partial(pipeline.judge_responses, missing=work.missing)
         strict = context.settings.strict if strict is None else strict
         deliver = partial(delivery.deliver_analysis, terminal=terminal, as_json=json, strict=strict)
-        errand = Errand("judge", choices, {plan.judge}, work.earlier.run or None)
+        errand = Errand("judge", choices.over(work.choices), {plan.judge}, work.earlier.run or None)
         launch(context, story, plan, errand, deliver, Wishes(dry_run, json, answers=False), work.earlier)
 
 
@@ -124,12 +116,12 @@ class Work(NamedTuple):
     `missing` is how many further panelists there were, who have no seat.
     """
 
-    prompt: str
+    prompt: Prompt
     panel: Sequence[Panelist]
     earlier: Earlier
     missing: int = 0
     warnings: tuple[str, ...] = ()
-    attachments: tuple[Attachment, ...] = ()
+    choices: Choices = Choices()
 
 
 def _work(
@@ -139,6 +131,7 @@ def _work(
     from fusion_cli import run_files
     from fusion_cli.errors import UsageError
     from fusion_cli.inputs import MAX_RESPONSE_BYTES, MAX_SAVED_BYTES, read_text, read_what_was_asked
+    from fusion_cli.plan import Prompt
     from fusion_cli.saved import label_and_file, labelled_responses, read_responses
 
     terminal = context.terminal
@@ -159,15 +152,18 @@ def _work(
             (label, read_text(file, terminal, said="--response", limit=MAX_RESPONSE_BYTES)) for label, file in named
         ]
         saved = labelled_responses(texts, asked)
-    return Work(saved.prompt, list(saved.responses), saved.as_earlier(), saved.missing, saved.warnings)
+    return Work(Prompt(saved.prompt), saved.panel, saved.as_earlier(), saved.missing, saved.warnings)
 
 
 def _recorded(saved: SavedRun, asked: str | None) -> Work:
     """Return the panel of a recorded run; those who had only begun are judged as cut off."""
     from fusion_cli.errors import UsageError
+    from fusion_cli.plan import Prompt
 
     if not saved.responses:
         raise UsageError(f"the run {saved.summary.run} has no responses to judge")
     earlier = saved.as_earlier(is_closed=True)._replace(analysis=None, is_judged=False)
-    prompt = asked or saved.prompt or saved.plan.prompt.text()
-    return Work(prompt, saved.plan.panel, earlier, attachments=saved.plan.prompt.attachments)
+    whole = asked or saved.prompt or saved.plan.prompt.text()
+    prompt = Prompt(saved.told, whole.removeprefix(saved.told).strip())  # what follows the question is its material
+    prompt = (prompt if prompt.text() == whole else Prompt(whole))._replace(attachments=saved.plan.prompt.attachments)
+    return Work(prompt, saved.plan.panel, earlier, choices=saved.choices)

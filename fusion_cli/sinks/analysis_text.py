@@ -12,7 +12,8 @@ def analysis_text(run: AnalysisRun) -> str:
     """Return the judge's analysis in sections, what failed a check marked, or the responses where there is none."""
     said = run.responses or ()
     sections = _analysis(run, run) if run.analysis else [(each.label, [each.content.strip()]) for each in said]
-    return _text([*sections, ("Sources", source_lines(run, said))])
+    panel = [("Panel", [run.headcount])] if said and run.failed_models else []
+    return _text([*panel, *sections, ("Sources", source_lines(run, said))])
 
 
 def run_text(

@@ -181,10 +181,14 @@ class Journal:
         file = os.open(
             self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_CLOEXEC", 0), 0o600
         )
-        with suppress(ImportError, OSError):  # says that the run is under way; Windows has no such lock
+        with suppress(ImportError):  # says that the run is under way; Windows has no such lock
             import fcntl
 
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for _ in range(20):  # somebody who lists the runs may hold it for a moment
+                with suppress(OSError):
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                time.sleep(0.001)
         return file
 
 

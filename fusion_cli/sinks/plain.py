@@ -71,6 +71,8 @@ class PlainSink:
                 if self._is_verbose or (status_code in _BUSY and wait_s >= _LONG_WAIT_S):
                     who, which = "answer" if role == "outer" else role, f" (attempt {attempt})" * self._is_verbose
                     self._note(who, label, f"tries again in {wait_s:.1f} s{which}: {one_line(error)}")
+            case events.PanelCompleted(label, from_run=""):
+                self._note("panel", label, "said what its file holds")
             case events.PanelCompleted(label, from_run=str(run)):
                 self._note("panel", label, f"answered in the run {one_line(run, 80)}")
             case events.PanelFailed(label, _, error, from_run=str(run)):
@@ -87,7 +89,7 @@ class PlainSink:
             case events.AnalysisInProgress(model, responses):
                 self._judge = model
                 self._note("judge", model, f"reads {_count(responses, 'response')}")
-            case events.AnalysisCompleted(analysis, duration_s, supported, second_look):
+            case events.AnalysisCompleted(analysis, duration_s, supported, second_look, from_run=run):
                 checks = [f"{supported.held} of {supported.checked} quotes hold"] if supported else []
                 checks += [f"second look agrees to {second_look.agreement:.0%}"] if second_look else []
                 found = ", ".join(
@@ -100,7 +102,8 @@ class PlainSink:
                         *checks,
                     )
                 )
-                self._terminal.note(f"judge   {found} ({duration_s:.1f} s)")
+                when = f"in the run {one_line(run, 80)}" if run else f"{duration_s:.1f} s"
+                self._terminal.note(f"judge   {found} ({when})")
             case events.Warned(text):
                 self._terminal.note(f"warning: {one_line(text, 400)}")
             case events.EngineStarting(name):

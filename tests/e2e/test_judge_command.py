@@ -180,3 +180,15 @@ def test_paid_judgement_that_cannot_be_printed_is_kept(folder: Path) -> None:
     assert full.returncode == 1
     assert b'"type":"fusion_call.analysis.completed"' in kept.read_bytes()
     assert [row["label"] for row in again.json()["responses"]] == ["ann", "bob"]
+
+
+def test_texts_from_anywhere_are_of_no_run(tmp_path: Path) -> None:
+    """What is said of texts under labels names no run, as there is none."""
+    (tmp_path / "a.txt").write_text("SQLite.")
+    with WireServer(default=deliberation()) as server:
+        texts = ("--response", f"ann={tmp_path}/a.txt", "--prompt", "Which?")
+        ended = fusion("judge", *texts, "-j", "z/judge", server=server)
+    assert ended.status == 0
+    assert "input   1 response; asks z/judge" in ended.stderr
+    assert "panel   ann  said what its file holds" in ended.stderr
+    assert "the run" not in ended.stderr

@@ -30,6 +30,23 @@ def test_analysis_is_judged_again_for_one_call(tmp_path: Path) -> None:
     assert again.json()["judge"] == "y/other"
 
 
+def test_analyze_without_a_question_names_itself() -> None:
+    """What to do instead is said with the command that was called."""
+    assert 'Try: fusion analyze "your question"' in fusion("analyze", "").stderr
+    assert 'Try: fusion ask "your question"' in fusion("ask", "").stderr
+
+
+def test_a_limit_that_stops_a_run_before_anything_was_answered_claims_nothing_kept() -> None:
+    """Where the outer model wants a panel that cannot be paid for, nobody is told of answers that there are none of."""
+    with WireServer(default=deliberation(latency_s=0)) as server:
+        own = ("-p", "openai/gpt-5", "-j", "openai/gpt-5", "-m", "openai/gpt-5")
+        ended = fusion("ask", *own, "--max-cost", "0.002", "--no-save", "x", server=server)
+        assert server.calls(role="panel") == []
+    assert ended.status == 5
+    assert "Raise --max-cost" in ended.stderr
+    assert "answered is kept" not in ended.stderr
+
+
 def test_analyze_prints_the_tool_result_at_the_top() -> None:
     """The specification's keys come first, our own beside them."""
     with WireServer(default=deliberation(latency_s=0)) as server:

@@ -189,3 +189,115 @@ def test_a_run_without_a_panel_can_be_analyzed_where_it_could_have_had_one() -> 
     assert (analyzed.status, asked) == (0, ["anthropic/claude-opus-4.8", "openai/gpt-5", "z/judge"])
     assert refused.status == 2
     assert refused.stderr.endswith(" was asked without a panel: there is nothing to analyze\n")
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        (),
+        ("ask", "--resume", "last"),
+        ("ask", "--from", "last", "-m", "openai/gpt-5"),
+        ("judge", "last", "-j", "z/judge"),
+    ],
+)
+def test_conversation_keeps_its_people_over_what_came_between(between: tuple[str, ...]) -> None:
+    """Whoever sat on the panel sits there again, though another command took the run up in the meantime."""
+    with WireServer(default=deliberation()) as server:
+        fusion("analyze" if between else "ask", *(MODELS if not between else MODELS[:-2]), "x", server=server)
+        if between:
+            fusion(*between, server=server)
+        if between[:1] == ("judge",):
+            fusion("ask", "--resume", "last", server=server)
+        before = len(server.requests)
+        fusion("ask", "-c", "And now?", "--tool-choice", "required", server=server)
+        asked = {(request.role, request.model) for request in server.requests[before:]}
+    assert {model for role, model in asked if role == "panel"} == {"openai/gpt-5", "anthropic/claude-opus-4.8"}
+    assert {model for role, model in asked if role == "judge"} == {"z/judge"}
+
+
+def test_conversation_goes_on_without_the_preset_that_named_its_panel(tmp_path: Path) -> None:
+    """A preset that is gone or changed since then changes no panel, no persona and no label."""
+    config = tmp_path / "config.toml"
+    seat = '{ model = "openai/gpt-5", label = "sceptic", system = "Look for what breaks." }'
+    config.write_text(f'[presets.mine]\njudge = "z/judge"\npanel = [{seat}, "a/b"]\nsystem = "Be brief."\n')
+    with WireServer(default=deliberation()) as server:
+        fusion("--config", str(config), "ask", "--preset", "mine", "--tool-choice", "required", "x", server=server)
+        before = len(server.requests)
+        ended = fusion("ask", "-c", "y", "--json", server=server)
+        asked = [request for request in server.requests[before:] if request.role == "panel"]
+    assert [row["label"] for row in ended.json()["result"]["responses"]] == ["sceptic", "a/b"]
+    told = {request.model: request.body["messages"][0]["content"] for request in asked}
+    assert told["openai/gpt-5"].count("Look for what breaks.") == 1
+    assert "Look for what breaks." not in told["a/b"]
+
+
+def test_what_a_request_asked_for_holds_for_the_next_question(tmp_path: Path) -> None:
+    """Panel, system message, parameters and privacy of a request stay when its conversation goes on."""
+    body = {
+        "model": "openai/gpt-5",
+        "messages": [{"role": "system", "content": "Be terse."}, {"role": "user", "content": "x"}],
+        "tools": [{"type": "openrouter:fusion", "parameters": {"analysis_models": ["x/one"], "model": "x/judge"}}],
+        "tool_choice": "required",
+        "provider": {"data_collection": "deny", "zdr": True},
+        "top_p": 0.5,
+    }
+    (tmp_path / "body.json").write_text(json.dumps(body))
+    with WireServer(default=deliberation()) as server:
+        fusion("ask", "--request", str(tmp_path / "body.json"), server=server)
+        for _ in range(2):
+            before = len(server.requests)
+            fusion("ask", "-c", "y", server=server)
+        asked = {request.role: request for request in server.requests[before:]}
+    assert [asked[role].model for role in ("panel", "judge", "outer")] == ["x/one", "x/judge", "openai/gpt-5"]
+    kept = ("data_collection", "zdr")
+    assert all([request.body["provider"][key] for key in kept] == ["deny", True] for request in asked.values())
+    assert asked["outer"].body["top_p"] == 0.5
+    turns = asked["outer"].body["messages"]
+    assert turns[0]["content"].count("Be terse.") == 1
+    assert [turn["content"] for turn in turns if turn["role"] == "user"][:3] == ["x", "y", "y"]
+
+
+def test_conversation_with_a_provider_that_is_gone_is_refused() -> None:
+    """A model is never asked of another server than the one that it was named for."""
+    with WireServer(default=deliberation()) as server:
+        fusion("config", "set", "providers.lab.base_url", server.url)
+        fusion("ask", "-p", "lab:llama", "x", server=server)
+        fusion("config", "unset", "providers.lab")
+        before = len(server.requests)
+        ended = fusion("ask", "-c", "y", server=server)
+        assert len(server.requests) == before
+    assert ended.status == 2
+    assert "the provider lab is not configured" in ended.stderr
+
+
+def test_a_judged_run_shows_the_question_as_it_was_asked() -> None:
+    """Material is read by the judge and not shown as a part of the question."""
+    with WireServer(default=deliberation()) as server:
+        fusion("ask", *REQUIRED, "Which database?", server=server, stdin=b"We have 3 users.")
+        fusion("judge", "last", "-j", "z/judge", server=server)
+        read = server.calls(role="judge")
+    [judged, *_] = fusion("runs", "list", "--json").json()
+    assert (judged["command"], judged["question"]) == ("judge", "Which database?")
+    assert "begin" not in fusion("runs", "show", "last").stdout
+    assert all("We have 3 users." in request.texts[-1] for request in read)
+
+
+def test_dry_run_of_an_answer_alone_speaks_of_no_web() -> None:
+    """Who writes from an earlier run's responses has no web tools, and none are promised."""
+    with WireServer(default=deliberation()) as server:
+        fusion("ask", *REQUIRED, "x", server=server)
+        ended = fusion("ask", "--from", "last", "--dry-run", server=server)
+    assert "answer  openai/gpt-5" in ended.stdout
+    assert "web" not in ended.stdout
+
+
+def test_conversation_without_a_panel_warns_of_nothing_that_was_not_said() -> None:
+    """Who sat on an earlier panel is no flag of this call, and has no effect that was asked for."""
+    with WireServer(default=deliberation()) as server:
+        fusion("ask", *MODELS, "x", server=server)
+        ended = fusion("ask", "-c", "--tool-choice", "none", "y", server=server)
+        again = fusion("ask", "-c", "z", server=server)
+        named = fusion("ask", "-c", "-p", "a/b", "z", server=server)
+    assert [run.status for run in (ended, again, named)] == [0, 0, 0]
+    assert "have no effect" not in ended.stderr + again.stderr
+    assert "have no effect: panel" in named.stderr

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from fusion_cli import pipeline, resuming, run_files
-from fusion_cli.chat import Attachment, ChatRequest, ToolCall
+from fusion_cli.chat import Attachment, ChatRequest, Completion, ToolCall
+from fusion_cli.choices import Choices
 from fusion_cli.errors import ModelRejectedError
 from fusion_cli.plan import Plan, Prompt, ToolChoice
 from tests.attaching import attachment
@@ -72,6 +73,24 @@ def test_both_looks_of_the_judge_see_them() -> None:
     assert [sent(request) for request in models.requests("judge")] == [(IMAGE,), (IMAGE,)]
 
 
+@pytest.mark.parametrize("said", ["image too large", "no"])
+def test_a_judge_whose_server_refuses_them_judges_without(said: str) -> None:
+    """An analysis is worth more than what it was to be made from; the run says so."""
+    refusal = ModelRejectedError(f"HTTP 400: {said}", status_code=400)
+
+    def judge(request: ChatRequest) -> Completion:
+        if sent(request):
+            raise refusal
+        return says(JUDGE_REPLY)
+
+    models = panel_of_two().script("judge", "j", *[judge] * (2 if "image" in said else 7))
+    with models.script("outer", "o", says("the answer")):
+        run = asyncio.run(pipeline.ask(attached("image"), models, Seen()))
+    assert run.result
+    assert run.result.analysis
+    assert any("refused" in warning and "images or PDFs" in warning for warning in run.warnings)
+
+
 def test_a_journal_keeps_them(tmp_path: Path) -> None:
     """A run that is read back has the same plan, byte for byte."""
     what = attached("image")
@@ -87,7 +106,7 @@ def test_a_conversation_goes_on_with_them(tmp_path: Path) -> None:
     told = resuming.continued_prompt(saved, asked)
     assert told.attachments == (IMAGE, PDF, new)
     assert "[image: a.png] [PDF: f.pdf]" in told.material
-    what = resuming.continued_plan(saved, asked, plan()._replace(prompt=told))
+    what = resuming.continued_plan(saved, asked, plan()._replace(prompt=told), Choices())
     assert [message.attachments for message in what.conversation] == [BOTH, (), (new, IMAGE)]
     again = run_files.read(record(tmp_path, what=what).path)
     third = resuming.continued_prompt(again, Prompt("why?"))

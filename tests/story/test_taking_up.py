@@ -102,6 +102,16 @@ def test_an_answer_of_fewer_responses_is_written_anew() -> None:
     assert run.answer == "better"
 
 
+def test_an_answer_stands_where_what_was_missing_fails_again() -> None:
+    """Whoever fails a second time brings nothing new: the judge is not asked, and the answer is not paid for twice."""
+    models = ScriptedModels().script("panel", "b", ServerFailedError("down", status_code=500))
+    run = ask(models, earlier("a", analysis=True, answer="as it was"))
+    assert (run.status, run.answer, run.degraded) == ("ok", "as it was", True)
+    judged = ScriptedModels().script("judge", "j", ServerFailedError("down", status_code=500))
+    run = ask(judged, earlier("a", "b", answer="as it was"))
+    assert (run.status, run.answer, run.degraded) == ("ok", "as it was", True)
+
+
 def test_a_direct_answer_stands() -> None:
     """A run whose outer model answered alone is complete as well."""
     run = ask(ScriptedModels(), Earlier("r1", answer="four"))

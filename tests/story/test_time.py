@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import pytest
+
 from fusion_cli import events, pipeline
-from fusion_cli.chat import ChatRequest, Completion, Delta, Retry
+from fusion_cli.chat import ChatRequest, Completion, Delta, Retry, Usage
 from fusion_cli.errors import ModelError, ModelTimeoutError, ModelUnreachableError, ServerFailedError
 from fusion_cli.plan import Limits
 from tests.story.scripted import JUDGE_REPLY, ScriptedModels, Seen, plan, says
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fusion_cli.plan import Plan
-    from fusion_cli.results import AskRun
+    from fusion_cli.results import AnalysisRun, AskRun
 
 
 class Dripping(ScriptedModels):
@@ -159,6 +161,43 @@ def test_interrupted_panelist_keeps_what_it_wrote() -> None:
     assert run.result
     assert [row.content for row in run.result.responses or ()] == ["now"]
     assert [(row.error, row.content) for row in run.result.failed_models or ()] == [("interrupted", "half a sentence")]
+
+
+class Lingering(ScriptedModels):
+    """Models that say that they are done, and whose servers then keep the connection open."""
+
+    async def complete(self, request: ChatRequest, on_delta: Callable[[Delta], None]) -> Completion:
+        """Write, end, and hang."""
+        completion = await super().complete(request, on_delta)
+        on_delta(Delta("", ended=completion._replace(usage=Usage())))
+        await asyncio.Event().wait()
+        raise AssertionError("nobody waits for ever")
+
+
+@pytest.mark.parametrize("limits", [limited("a", quorum=1), limited("a", deadline_s=0.3)])
+def test_whole_answers_are_not_lost_to_what_may_follow(limits: Plan) -> None:
+    """A response that had ended when its time was over is one, and only its cost is unknown."""
+    models = Lingering().script("panel", "a", says("now")).script("judge", "j", says(JUDGE_REPLY))
+    run = asyncio.run(pipeline.analyze(limits._replace(limits=limits.limits._replace(deadline_s=0.3)), models, Seen()))
+    assert [row.content for row in run.responses or ()] == ["now"]
+    assert run.analysis
+    assert run.usage.cost is None
+
+
+def test_a_response_that_had_ended_outlives_an_interruption() -> None:
+    """Ctrl-C while only the cost of a response is awaited keeps the response as what it is."""
+    models = Lingering().script("panel", "a", says("now"))
+
+    async def story() -> AnalysisRun:
+        task = asyncio.create_task(pipeline.analyze(limited("a"), models, Seen()))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        return await task
+
+    run = asyncio.run(story())
+    assert run.failure_reason == "cancelled"
+    assert [row.content for row in run.responses or ()] == ["now"]
+    assert run.failed_models is None
 
 
 class Retrying(ScriptedModels):

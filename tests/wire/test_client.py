@@ -56,7 +56,11 @@ def ask(
 
     async def put() -> list[Completion]:
         async with ChatClient({MODEL: Endpoint(url, KEY)}, transport=transport) as client:
-            say = (lambda delta: None) if deltas is None else deltas.append
+
+            def say(delta: Delta) -> None:
+                if deltas is not None and not delta.ended:
+                    deltas.append(delta)
+
             return [await client.complete(request, say) for request in requests or (REQUEST,)]
 
     return asyncio.run(put())

@@ -112,7 +112,8 @@ def test_each_wait_is_announced_before_it(server: WireServer) -> None:
     server.script(MODEL.slug, failure(429, "slow down", retry_after=1), Reply("fine"))
     deltas: list[tuple[float, Delta]] = []
     put(server, REQUEST, on_delta=lambda delta: deltas.append((time.monotonic(), delta)))
-    (told, first), (_, answer) = deltas
+    (told, first), (_, answer), (_, end) = deltas
+    assert end.ended
     assert answer == Delta("fine")
     assert first.retry is not None
     assert first.retry[::3] == (2, 429)
