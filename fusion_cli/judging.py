@@ -136,7 +136,11 @@ class _Sitting:
         self._prompt = prompt
         self._missing = missing
         self._foreign = Foreign(list(record.said().values()), prompts.JUDGE_TASK, record.fence)
-        self._form = Form(tools=bool(plan.tools_for(plan.judge)), limit=plan.judge_max_completion_tokens)
+        self._form = Form(
+            tools=bool(plan.tools_for(plan.judge)),
+            limit=plan.judge_max_completion_tokens,
+            attached=bool(plan.judge_attachments),
+        )
         self._settling = asyncio.Lock()
         self._is_settled = False
 
@@ -182,6 +186,8 @@ class _Sitting:
         lacks = []
         if form and not form.tools and plan.tools_for(plan.judge):
             lacks.append("web tools")
+        if form and not form.attached and plan.judge_attachments:
+            lacks.append("images or PDFs")
         if form and not form.cold:
             lacks.append("temperature 0")
         if form and not form.tuned and (plan.reasoning or plan.seed is not None):
@@ -199,7 +205,7 @@ class _Sitting:
         while True:
             form = self._form
             pages = prompts.sources_within(form.room, self._record.lettered_sources(reverse=reverse))
-            prompt = partial(self._messages, sources=pages, reverse=reverse)
+            prompt = partial(self._messages, sources=pages, reverse=reverse, attached=form.attached)
             read = responses if form.room is None else fit_into(form.room, responses, prompt)
             messages = (*prompt(read), *again)
             try:
@@ -238,7 +244,7 @@ class _Sitting:
             self._record.emit(events.AnalysisToolCall(*delta.step))
 
     def _messages(
-        self, responses: Mapping[str, str], sources: prompts.Cited, *, reverse: bool = False
+        self, responses: Mapping[str, str], sources: prompts.Cited, *, reverse: bool = False, attached: bool = False
     ) -> tuple[Message, ...]:
         record = self._record
         return prompts.judge_messages(
@@ -249,7 +255,7 @@ class _Sitting:
             quotes=record.plan.quotes,
             sources=sources,
             cut=record.letters_of_cut(reverse=reverse),
-            attachments=record.plan.judge_attachments,
+            attachments=record.plan.judge_attachments if attached else (),
         )
 
     def _request(self, form: Form, messages: tuple[Message, ...], *, is_repair: bool) -> ChatRequest:

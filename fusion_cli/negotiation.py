@@ -22,6 +22,8 @@ _NAMED: dict[str, dict[str, Any]] = {
     "reasoning": {"tuned": False},
     "max_completion_tokens": {"limit": None},
     "max_tokens": {"limit": None},
+    "image": {"attached": False},
+    "pdf": {"attached": False},
 }
 _MODEST_LIMIT = 4000  # tokens that any model can write, and that any analysis fits in
 
@@ -33,6 +35,7 @@ class Form(NamedTuple):
         output: 0 asks for JSON by its schema, 1 for any JSON, 2 leaves it to the prompt.
         tools: Whether the server's tools are offered.
         cold: Whether the temperature is 0 rather than the server's own.
+        attached: Whether images and PDFs go along, where there are any.
         tuned: Whether seed and reasoning are sent, where the user has chosen them.
         limit: How many tokens the reply may have; None is the server's own limit.
         room: How many tokens the prompt may have; None where nobody knows.
@@ -44,6 +47,7 @@ class Form(NamedTuple):
     tuned: bool = True
     limit: int | None = None
     room: int | None = None
+    attached: bool = False
 
     def within(self, context: int) -> Form:
         """Return this form with reply and prompt sharing a context of so many tokens."""
