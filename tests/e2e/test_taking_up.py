@@ -81,12 +81,8 @@ def test_conversation_goes_on() -> None:
         fusion("ask", "--continue", journals()[-1].stem, "And for 3,000,000?", server=server)
         third = server.calls(role="outer")[-1].body["messages"]
     assert ended.status == 0
-    assert [request.model for request in asked] == [
-        "openai/gpt-5",
-        "anthropic/claude-opus-4.8",
-        "z/judge",
-        "openai/gpt-5",
-    ]
+    assert {request.model for request in asked[:2]} == {"openai/gpt-5", "anthropic/claude-opus-4.8"}  # at the same time
+    assert [request.model for request in asked[2:]] == ["z/judge", "openai/gpt-5"]
     panel = asked[0].texts[-1]
     assert panel.startswith("And for 3,000?\n")
     assert "We have 3 users." in panel
