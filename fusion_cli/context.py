@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from fusion_cli.results import Run
     from fusion_cli.settings import Settings
     from fusion_cli.sinks.journal import Journal
+    from fusion_cli.sinks.live.sink import LiveSink
+    from fusion_cli.sinks.plain import PlainSink
 
     Story = Callable[[Plan, ModelClient, Emit], Awaitable["R"]]
 
@@ -58,25 +60,50 @@ class Errand(NamedTuple):
     parent: str | None = None
 
 
+class Manner(NamedTuple):
+    """How much the user wants to hear and see of a run.
+
+    Attributes:
+        is_quiet: The result alone.
+        is_verbose: Retries, and what each call took.
+        color: auto, always or never, where that was said.
+        show_responses: Each response in full.
+        draws: Whether a screen may show the run while it happens.
+    """
+
+    is_quiet: bool = False
+    is_verbose: bool = False
+    color: str | None = None
+    show_responses: bool = False
+    draws: bool = False
+
+
 class Context:
     """What the commands share in one process.
 
     Args:
         config_flag: What the global `--config` named.
-        is_verbose: Whether the user wants to hear more.
+        manner: How much is shown.
         save: Whether runs are kept, where that was said.
 
     Raises:
-        UsageError: There is no standard output.
+        UsageError: There is no standard output, or what was said of the manner makes no sense.
     """
 
-    def __init__(self, config_flag: Path | None, *, is_verbose: bool = False, save: bool | None = None) -> None:
+    def __init__(self, config_flag: Path | None, manner: Manner = Manner(), *, save: bool | None = None) -> None:  # noqa: B008 - immutable
         self._config_flag = config_flag
         self._save = save
-        self._is_verbose = is_verbose
+        self._manner = manner
         self.terminal = Terminal()
         if sys.stdout is None:
             raise UsageError("standard output is closed: there is nowhere to put the answer")
+        if manner.is_quiet and manner.is_verbose:
+            raise UsageError("-q and -v say opposite things: choose one")
+        self.terminal.is_quiet = manner.is_quiet
+        screen = settings_module.read_screen()
+        self.terminal.has_colour = screen.has_colour(manner.color, is_tty=self.terminal.stdout_is_tty)
+        has_screen = self.terminal.stdout_is_tty and self.terminal.stderr_is_tty and screen.is_animated
+        self._draws = manner.draws and not manner.is_quiet and has_screen
 
     @cached_property
     def settings(self) -> Settings:
@@ -131,37 +158,63 @@ class Context:
         """
         from fusion_cli.events import RunCompleted, Warned
         from fusion_cli.sinks.journal import Journal
-        from fusion_cli.sinks.plain import PlainSink
 
-        plain = PlainSink(self.terminal, show_answer=show_answer, is_verbose=self._is_verbose)
+        shows = self._show_on_screen(plan, errand, show_answer=show_answer)
         problems: list[str] = []
 
         def complain(text: str) -> None:
             problems.append(text)
-            plain(Warned(text))
+            shows(Warned(text))
 
         journal = None
         if self.settings.save is not False if self._save is None else self._save:
             folder = self.settings.runs_dir
             journal = Journal(folder, errand.command, plan, errand.choices, errand.parent, complain)
-        emit = fan_out([journal, plain] if journal else [plain])
+        emit = fan_out([journal, shows] if journal else [shows])
         delivered = False
         try:
             run = _run_to_the_end(self._carry_out(story, plan, errand, emit))
             kept_as = journal.run if journal and not problems else None
             run = run.model_copy(update={"run": kept_as, "warnings": [*run.warnings, *problems]})
             emit(RunCompleted(run))
-            deliver(run, plain.answer_shown)
+            deliver(run, shows.answer_shown if errand.command == "ask" else shows.analysis_shown)
             delivered = True
         except DegradedError:  # everything was written, it was just not good enough
             delivered = True
             raise
         finally:
-            plain.close()
+            shows.close()
             if journal:
                 journal.close()
                 if not delivered:
                     self._say_how_to_go_on(journal, errand.command)
+
+    def _show_on_screen(self, plan: Plan, errand: Errand, *, show_answer: bool) -> PlainSink | LiveSink:
+        """Return what shows the run to a person: drawn where there is a screen for it, else in lines."""
+        manner, terminal = self._manner, self.terminal
+        if not self._draws:
+            from fusion_cli.sinks.plain import PlainSink
+
+            return PlainSink(
+                terminal,
+                show_answer=show_answer,
+                is_verbose=manner.is_verbose,
+                show_responses=manner.show_responses,
+            )
+        from fusion_cli.sinks.drawing import Look
+        from fusion_cli.sinks.live.sink import Cast, LiveSink
+
+        answers = errand.command == "ask"
+        cast = Cast(
+            tuple(panelist.label for panelist in plan.panel),
+            plan.outer.slug,
+            consults=answers and plan.tool_choice != "required",
+            answers=answers,
+            is_verbose=manner.is_verbose,
+            show_responses=manner.show_responses,
+        )
+        look = Look(terminal.size()[0], terminal.has_colour, terminal.is_ascii)
+        return LiveSink(terminal, cast, look, terminal.size)
 
     def quote(self, models: Collection[ModelName]) -> dict[ModelName, Price | None]:
         """Return what each model costs, as far as its server's list of models says; no model is called.
@@ -194,7 +247,7 @@ class Context:
 
             async with AsyncExitStack() as stack:
                 endpoints = await self._endpoints(plan, errand.asks, emit, stack)
-                client = await stack.enter_async_context(ChatClient(endpoints, on_first_request=_warm_up))
+                client = await stack.enter_async_context(ChatClient(endpoints, on_first_request=self._warm_up))
                 finished.append(await story(plan, await self._equipped(plan, client, stack), emit))
 
         task = asyncio.create_task(work())
@@ -249,9 +302,20 @@ class Context:
         """Say where what was paid for is, when the run did not deliver it."""
         if not journal.has_kept:
             return
-        self.terminal.note(f"Kept in {one_line(str(journal.path), 1000)}")
+        self.terminal.insist(f"Kept in {one_line(str(journal.path), 1000)}")
         again = f"{command} --resume" if command in ("ask", "analyze") else "runs show"
-        self.terminal.note(f"To go on: fusion {again} {journal.run}")
+        self.terminal.insist(f"To go on: fusion {again} {journal.run}")
+
+    def _warm_up(self) -> None:
+        """Import what is needed after the first response while the network is waited for."""
+        import asyncio
+        import gc
+
+        gc.enable()
+        loop = asyncio.get_running_loop()
+        loop.run_in_executor(None, import_module, "fusion_cli.analysis")
+        if self._draws:
+            loop.run_in_executor(None, import_module, "rich.markdown")
 
     @contextmanager
     def _cancelling(self, task: asyncio.Task[None]) -> Iterator[list[int]]:
@@ -308,12 +372,3 @@ def _run_to_the_end(work: Coroutine[None, None, T]) -> T:
     finally:
         loop.run_until_complete(end_what_is_left())
         loop.close()
-
-
-def _warm_up() -> None:
-    """Import what is needed after the first response while the network is waited for."""
-    import asyncio
-    import gc
-
-    gc.enable()
-    asyncio.get_running_loop().run_in_executor(None, import_module, "fusion_cli.analysis")

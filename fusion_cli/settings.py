@@ -16,7 +16,7 @@ from fusion_cli.choices import Choices
 from fusion_cli.errors import ConfigError, CredentialError, UsageError
 from fusion_cli.presets import Preset
 from fusion_cli.providers import Provider, key_in, read_providers
-from fusion_cli.values import MODEL, MisfitError, as_data, describe, fit_model, printable
+from fusion_cli.values import COLOR, MODEL, MisfitError, as_data, describe, fit_model, printable
 
 _OF_PROVIDERS = ("base_url", "api_key_env", "api_key_file", "api_key_command")
 
@@ -100,6 +100,45 @@ class Entry(NamedTuple):
     key: str
     value: Any
     source: str
+
+
+class Screen(NamedTuple):
+    """What the environment says of the screen; each where it is set and not empty.
+
+    Attributes:
+        is_animated: Whether what moves can be drawn: not on `TERM=dumb`, nor in what `CI` runs.
+        no_color: NO_COLOR (https://no-color.org).
+        force_color: FORCE_COLOR, unless it is 0.
+    """
+
+    is_animated: bool = True
+    no_color: bool = False
+    force_color: bool = False
+
+    def has_colour(self, flag: str | None, *, is_tty: bool) -> bool:
+        """Tell whether standard output gets colours.
+
+        Args:
+            flag: What `--color` says, if anything; it wins over the environment.
+            is_tty: Whether a person reads it.
+
+        Raises:
+            UsageError: It says none of auto, always and never.
+        """
+        if flag is not None:
+            flag = COLOR.fit(COLOR.read(flag), "--color")
+        if flag in ("always", "never"):
+            return flag == "always"
+        return not self.no_color and (self.force_color or (is_tty and self.is_animated))
+
+
+def read_screen(environ: Mapping[str, str] | None = None) -> Screen:
+    """Read from the environment, `os.environ` when None, what the screen can do and is to show."""
+    environ = os.environ if environ is None else environ
+    is_dumb = environ.get("TERM", "") in ("dumb", "unknown")
+    is_ci = environ.get("CI", "").lower() not in ("", "0", "false")
+    forced = environ.get("FORCE_COLOR", "") not in ("", "0")
+    return Screen(not is_dumb and not is_ci, bool(environ.get("NO_COLOR", "")), forced)
 
 
 def load(config_flag: Path | None = None, *, environ: Mapping[str, str] | None = None) -> Settings:
