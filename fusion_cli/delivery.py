@@ -161,8 +161,9 @@ def _print_analysis(run: AnalysisRun, terminal: Terminal, *, shown: bool) -> Non
     from fusion_cli.sinks.drawing import Look
 
     if not shown:
-        said = [*(run.responses or ()), *(run.failed_models or ())]
-        findings = Findings(run.analysis, tuple(row.label for row in said), run.quotes, run.supported, run.second_look)
+        failed = [row.label for row in run.failed_models or ()]
+        labels = (*(row.label for row in run.responses or ()), *failed)
+        findings = Findings(run.analysis, labels, run.quotes, run.supported, run.second_look, silent=frozenset(failed))
         terminal.write(analysis_view(findings, Look(terminal.size()[0] - 1, terminal.has_colour, terminal.is_ascii)))
     if sources := source_lines(run, run.responses or ()):
         terminal.write_line("\n" * (not shown) + "\n".join(["Sources:", *sources]))

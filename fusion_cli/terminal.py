@@ -89,6 +89,7 @@ class Terminal:
         has_written: Whether anything went to standard output.
         is_raw: Whether untrusted text is left as it is, where standard output is no terminal.
         is_quiet: Whether notes are kept back.
+        undo: What takes back what was done to the screen, for an end at once.
         has_colour: Whether what goes to standard output may have escape codes for colour.
     """
 
@@ -101,6 +102,7 @@ class Terminal:
         self.has_written = False
         self.is_raw = False
         self.is_quiet = False
+        self.undo = ""
         self.has_colour = False
         self._line_open = False
 
@@ -196,10 +198,10 @@ class Terminal:
             return
 
     def leave_at_once(self, status: int) -> NoReturn:
-        """End the process without any clearing up but the cursor's, which a progress bar hides."""
+        """End the process without any clearing up but the screen's: what moves on it hides the cursor."""
         if self.stderr_is_tty:
             with suppress(OSError):
-                os.write(2, b"\x1b[?25h")
+                os.write(2, self.undo.encode("ascii") + b"\x1b[?25h")
         os._exit(status)
 
 

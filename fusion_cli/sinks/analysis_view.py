@@ -29,6 +29,7 @@ class Findings(NamedTuple):
 
     Attributes:
         labels: The panelists, in the order of the panel.
+        silent: Those of them who gave no response.
         dropped: What had to be left out of it, or is to be known about it, a line each.
     """
 
@@ -38,13 +39,15 @@ class Findings(NamedTuple):
     supported: Supported | None = None
     second_look: SecondLook | None = None
     dropped: tuple[str, ...] = ()
+    silent: frozenset[str] = frozenset()
 
 
 def analysis_view(findings: Findings, look: Look) -> str:
     """Return the analysis in lines, as they go to the screen."""
     from rich.console import Group
 
-    return rendered(Group(*_View(findings, look).parts()), look).lstrip("\n")
+    text = rendered(Group(*_View(findings, look).parts()), look)
+    return text.replace("\n\n\n", "\n\n").strip("\n") + "\n"  # a table ends in a blank line of its own
 
 
 class _View:
@@ -63,9 +66,9 @@ class _View:
         """Yield the sections that have something in them, each below its heading."""
         analysis = self._findings.analysis
         sections = {
-            f"Agreed ({len(analysis.consensus)})": self._points("consensus", analysis.consensus),
+            f"Consensus ({len(analysis.consensus)})": self._points("consensus", analysis.consensus),
             f"Contradictions ({len(analysis.contradictions)})": self._contradictions(),
-            f"Covered in part ({len(analysis.partial_coverage)})": self._coverage(),
+            f"Partial coverage ({len(analysis.partial_coverage)})": self._coverage(),
             f"Unique insights ({len(analysis.unique_insights)})": self._insights(),
             f"Blind spots ({len(analysis.blind_spots)})": self._points("blind_spots", analysis.blind_spots),
             "Checks": self._checks(),
@@ -129,7 +132,8 @@ class _View:
         rows = self._findings.analysis.partial_coverage
         if not rows:
             return
-        labels = self._in_order([*self._findings.labels, *(model for row in rows for model in row.models)])
+        answered = [label for label in self._findings.labels if label not in self._findings.silent]
+        labels = self._in_order([*answered, *(model for row in rows for model in row.models)])
         names: list[Text] = [self._name(label) for label in labels]
         has_room = sum(max(3, name.cell_len) + 2 for name in names) <= self._width // _MATRIX_SHARE
         heads = names if has_room else [Text(str(number), name.style) for number, name in enumerate(names, 1)]

@@ -6,6 +6,7 @@ cannot be drawn so is drawn as it was written.
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Any
 
@@ -18,9 +19,15 @@ _DEEPEST = 12  # levels of tokens, two for each list in a list: more would leave
 def markdown(text: str, look: Look) -> str:
     """Return a clean text drawn as Markdown, in lines."""
     try:
-        return rendered(_renderable(text), look).strip("\n") + "\n"
+        return _without_blank_ends(rendered(_renderable(text), look))
     except Exception:  # noqa: BLE001  # whatever a text does to a library, it is shown
         return plain(text, look)
+
+
+def _without_blank_ends(lines: str) -> str:
+    """Return drawn lines without the blank ones that rich puts around some elements; those may have a style."""
+    blank = r"(?:\x1b\[[\d;]*m|\s)*"
+    return re.sub(rf"\A{blank}\n|\n{blank}\Z", "", lines) + "\n"
 
 
 def plain(text: str, look: Look) -> str:

@@ -36,7 +36,7 @@ def frame(view: View, colours: Mapping[str, str], now: float, width: int, height
     """
     width, height = max(width, _NARROWEST), max(height, 1)
     if view.phase == "panel":
-        return panel_lines(view.in_order(), colours, now, width, height)
+        return _panel(view, colours, now, width, height)
     if view.phase == "judge" and view.judge:
         return [_role_line("judge", view.judge, now, width)]
     if view.phase in ("outer", "answer"):
@@ -44,6 +44,16 @@ def frame(view: View, colours: Mapping[str, str], now: float, width: int, height
     if view.phase == "start" and view.engine:
         return [((padded("engine", 8), "dim"), (cut(view.engine, width - 8), ""))]
     return []
+
+
+def _panel(view: View, colours: Mapping[str, str], now: float, width: int, height: int) -> list[Line]:
+    """Return the panel between what it is asked and the last warning, where there is room for these."""
+    seats = view.in_order()
+    above: list[Line] = [((padded("panel", 8), "dim"), (cut(view.told, width - 8), "bold"))] if view.told else []
+    below: list[Line] = [((cut(f"warning: {view.warning}", width), "yellow"),)] if view.warning else []
+    if height < len(seats) + len(above) + len(below):
+        above, below = [], []
+    return [*above, *panel_lines(seats, colours, now, width, height - len(above) - len(below)), *below]
 
 
 def panel_lines(seats: Sequence[Worker], colours: Mapping[str, str], now: float, width: int, height: int) -> list[Line]:
@@ -74,12 +84,12 @@ def _head(seat: Worker, colour: str, now: float, width: int, column: int) -> Lin
     figures = fitting(figures_of(seat, now), room - min(cells(state), max(_LEAST_STATE, room // 2)))
     state = cut(state, room - cells(figures))
     mark = _GLYPHS.get(seat.state, "●")
-    label = padded(seat.label, column)
+    label = padded(called(seat.label, column), column)
     return ((f"{mark} ", style or colour), (label, f"bold {colour}".strip()), ("  " + state, style), (figures, "dim"))
 
 
 def _role_line(name: str, worker: Worker, now: float, width: int) -> Line:
-    label = cut(worker.label, max(12, width // 3))
+    label = cut(called(worker.label, width // 3), max(12, width // 3))
     room = width - 8 - cells(label) - 2
     state = saying(worker, now)
     if worker.about and worker.state in ("waiting", "thinking", "writing"):
@@ -91,6 +101,11 @@ def _role_line(name: str, worker: Worker, now: float, width: int) -> Line:
         ("  " + cut(state, room - cells(figures)), _STYLES.get(worker.state, "")),
         (figures, "dim"),
     )
+
+
+def called(label: str, width: int) -> str:
+    """Return a model's name, without its author where both are too long."""
+    return label if cells(label) <= width else label.rpartition("/")[2]
 
 
 def saying(worker: Worker, now: float) -> str:

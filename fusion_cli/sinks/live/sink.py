@@ -7,13 +7,14 @@ be drawn falls silent and leaves the answer to be printed.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from fusion_cli import events
 from fusion_cli.sinks.drawing import Look, colours_of, styled
 from fusion_cli.sinks.live.blocks import Blocks
 from fusion_cli.sinks.live.layout import frame
-from fusion_cli.sinks.live.screen import Screen
+from fusion_cli.sinks.live.screen import UNDO_APART, Screen
 from fusion_cli.sinks.live.state import View
 from fusion_cli.sinks.live.wrapping import last_lines
 from fusion_cli.terminal import Cleaner, clean, one_line
@@ -30,6 +31,7 @@ _FRAME_S, _CLOCK_S = 1 / 12, 1.0
 # Words before a tool call are no answer: so much of the first turn is held back until that is settled.
 _HELD_BACK_CHARS = 400
 _MARK_CHARS = 8
+_LEAST_ROOM = 3
 
 
 class Cast(NamedTuple):
@@ -126,10 +128,11 @@ class LiveSink:
             self._record_panel()
             self._warn_of_dropped()
             self._put_answer(self._answer.end() if self._answer.is_settled else [])
-            self._screen.show("".join(self._record), [])
+            self._show("".join(self._record), [])
         finally:
             self._record.clear()
             self._screen.close()
+            self._terminal.undo = ""
 
     def _arm(self, delay_s: float) -> None:
         """Have a frame drawn after so long, unless one is due earlier."""
@@ -166,18 +169,32 @@ class LiveSink:
         if self._is_dirty:
             self._put_answer(self._answer.finished())
         self._is_dirty = False
-        width, rooms = columns - 1, height - 2
+        apart = self._view.phase == "panel"
         if self._answer.has_begun:
-            lines: list[Line] = [((line, ""),) for line in last_lines(self._answer.open, width, rooms)]
+            room = max(_LEAST_ROOM, height // 3)  # what is low enough survives a change of size
+            lines: list[Line] = [((line, ""),) for line in last_lines(self._answer.open, columns - 1, room)]
         else:
-            lines = frame(self._view, self._colours, self._now(), width, rooms)
-        record = "".join(self._record)
-        self._record.clear()
-        self._screen.show(record, [(styled(line, self._look), "".join(text for text, _ in line)) for line in lines])
+            lines = frame(self._view, self._colours, self._now(), columns - 1, height - 2)
+        record = "" if apart else "".join(self._record)
+        drawn = [(styled(line, self._look), "".join(text for text, _ in line)) for line in lines]
+        if apart and not self._screen.is_apart and self._record:
+            self._screen.show("".join(self._record), [])
+            self._record.clear()
+        elif not apart:
+            self._record.clear()
+        self._show(record, drawn, apart=apart)
+
+    def _show(self, record: str, drawn: list[tuple[str, str]], *, apart: bool = False) -> None:
+        if apart:
+            self._terminal.undo = UNDO_APART
+        self._screen.show(record, drawn, apart=apart)
+        if not apart:
+            self._terminal.undo = ""
 
     def _give_up(self) -> None:
         self._is_closed = True
-        self._screen.close()
+        with suppress(Exception):
+            self._screen.close()
 
     def _put_on_record(self, event: events.Event) -> None:
         match event:
@@ -278,8 +295,10 @@ class LiveSink:
         labels = self._cast.labels
         dropped = tuple(self._dropped)
         self._dropped.clear()
-        found = Findings(event.analysis, labels, event.quotes, event.supported, event.second_look, dropped)
-        self._record += ["\n", analysis_view(found, self._look._replace(width=self._size()[0] - 1)), "\n"]
+        silent = frozenset(label for label, seat in self._view.seats.items() if seat.state == "failed")
+        found = Findings(event.analysis, labels, event.quotes, event.supported, event.second_look, dropped, silent)
+        end = [] if self._cast.answers else ["\n"]
+        self._record += ["\n", analysis_view(found, self._look._replace(width=self._size()[0] - 1)), *end]
         self.analysis_shown = True
 
     def _put_answer(self, finished: list[tuple[str, bool, bool]]) -> None:

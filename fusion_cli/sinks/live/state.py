@@ -138,6 +138,8 @@ class View:
         judge: The judge, once it has been asked.
         outer: The outer model.
         engine: What is said of the embedded engine while it is all there is.
+        told: What the panel is asked, in one line.
+        warning: The last one, in one line.
     """
 
     def __init__(self, labels: Iterable[str], outer: str, *, consults: bool, answers: bool, now: float) -> None:
@@ -146,7 +148,7 @@ class View:
         self.seats: dict[str, Worker] = {}
         self.judge: Worker | None = None
         self.outer = Worker(outer)
-        self.engine = ""
+        self.engine = self.told = self.warning = ""
         self._answers = answers
         self._is_refused = False
         if consults:  # no event says so before its first word
@@ -171,7 +173,7 @@ class View:
                 self.phase = "panel"
                 self._seat(label).begin(now)
             case events.PanelCompleted() | events.PanelFailed():
-                self._panelist_is_over(event)
+                self._panelist_is_over(event, now)
             case events.PanelToolCall(label, _, tool, about, status) if label in self.seats:
                 self.seats[label].look_up(tool, about, status)
             case events.AnalysisToolCall(_, tool, about, status) if self.judge:
@@ -192,6 +194,10 @@ class View:
                 self.phase = "start"
             case events.AnswerCompleted() | events.RunCompleted():
                 self.phase = "over"
+            case events.FusionInProgress(_, told):
+                self.told = one_line(told, 400)
+            case events.Warned(text):
+                self.warning = one_line(text, 400)
             case events.EngineStarting(name):
                 self.engine = f"loading {one_line(name)}"
             case events.WeightsProgress(name, done, total):
@@ -212,20 +218,21 @@ class View:
     def _seat(self, label: str) -> Worker:
         return self.seats.setdefault(label, Worker(label))
 
-    def _panelist_is_over(self, event: events.PanelCompleted | events.PanelFailed) -> None:
+    def _panelist_is_over(self, event: events.PanelCompleted | events.PanelFailed, now: float) -> None:
         seat = self._seat(event.label)
+        took_s = event.duration_s or (0.0 if seat.since is None else now - seat.since)
         earlier = f" in the run {one_line(event.from_run, 80)}" if event.from_run else ""
-        took = earlier or f" {'in' if isinstance(event, events.PanelCompleted) else 'after'} {event.duration_s:.1f} s"
+        took = earlier or f" {'in' if isinstance(event, events.PanelCompleted) else 'after'} {took_s:.1f} s"
         if isinstance(event, events.PanelCompleted):
             seat.tokens, seat.cost = event.usage.completion_tokens, event.usage.cost
             sources = f", {count(len(event.citations), 'source')}" if event.citations else ""
             cut = ", cut off" if event.truncated else ""
-            seat.end("done", event.duration_s, f"answered{took}{'' if earlier else spent(event.usage)}{sources}{cut}")
+            seat.end("done", took_s, f"answered{took}{'' if earlier else spent(event.usage)}{sources}{cut}")
             return
         error = one_line(event.error)
         record = None if self._is_refused and event.status_code == 401 else f"failed{took}: {error}"
         self._is_refused = self._is_refused or event.status_code == 401  # the same key, refused to the next one
-        seat.end("failed", event.duration_s, record)
+        seat.end("failed", took_s, record)
         seat.about = shortened(error)
 
 
