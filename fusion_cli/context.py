@@ -101,9 +101,10 @@ class Context:
             raise UsageError("-q and -v say opposite things: choose one")
         self.terminal.is_quiet = manner.is_quiet
         screen = settings_module.read_screen()
-        self.terminal.has_colour = screen.has_colour(manner.color, is_tty=self.terminal.stdout_is_tty)
-        has_screen = self.terminal.stdout_is_tty and self.terminal.stderr_is_tty and screen.is_animated
-        self._draws = manner.draws and not manner.is_quiet and has_screen
+        has_screen = self.terminal.can_be_drawn_on(screen.term)
+        self.terminal.has_colour = screen.has_colour(manner.color, by_itself=has_screen)
+        wants_drawing = manner.draws and not manner.is_quiet and not screen.is_ci
+        self._draws = wants_drawing and has_screen and self.terminal.has_colour and self.terminal.stderr_is_tty
 
     @cached_property
     def settings(self) -> Settings:

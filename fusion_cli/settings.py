@@ -103,42 +103,46 @@ class Entry(NamedTuple):
 
 
 class Screen(NamedTuple):
-    """What the environment says of the screen; each where it is set and not empty.
+    """What the environment says of the screen.
 
     Attributes:
-        is_animated: Whether what moves can be drawn: not on `TERM=dumb`, nor in what `CI` runs.
-        no_color: NO_COLOR (https://no-color.org).
-        force_color: FORCE_COLOR, unless it is 0.
+        term: What kind of terminal it is.
+        is_ci: Whether no person but a machine's log is looking.
+        no_color: NO_COLOR (https://no-color.org) is set.
+        force_color: FORCE_COLOR is, and not 0.
     """
 
-    is_animated: bool = True
+    term: str = ""
+    is_ci: bool = False
     no_color: bool = False
     force_color: bool = False
 
-    def has_colour(self, flag: str | None, *, is_tty: bool) -> bool:
+    def has_colour(self, flag: str | None, *, by_itself: bool) -> bool:
         """Tell whether standard output gets colours.
 
         Args:
             flag: What `--color` says, if anything; it wins over the environment.
-            is_tty: Whether a person reads it.
+            by_itself: Whether it would get them if nobody said anything.
 
         Raises:
-            UsageError: It says none of auto, always and never.
+            UsageError: The flag says none of auto, always and never.
         """
         if flag is not None:
             flag = COLOR.fit(COLOR.read(flag), "--color")
         if flag in ("always", "never"):
             return flag == "always"
-        return not self.no_color and (self.force_color or (is_tty and self.is_animated))
+        return not self.no_color and (self.force_color or by_itself)
 
 
 def read_screen(environ: Mapping[str, str] | None = None) -> Screen:
-    """Read from the environment, `os.environ` when None, what the screen can do and is to show."""
+    """Read from the environment, `os.environ` when None, what the screen is and is to show."""
     environ = os.environ if environ is None else environ
-    is_dumb = environ.get("TERM", "") in ("dumb", "unknown")
-    is_ci = environ.get("CI", "").lower() not in ("", "0", "false")
-    forced = environ.get("FORCE_COLOR", "") not in ("", "0")
-    return Screen(not is_dumb and not is_ci, bool(environ.get("NO_COLOR", "")), forced)
+    return Screen(
+        environ.get("TERM", ""),
+        is_ci=environ.get("CI", "").lower() not in ("", "0", "false"),
+        no_color=bool(environ.get("NO_COLOR", "")),
+        force_color=environ.get("FORCE_COLOR", "") not in ("", "0"),
+    )
 
 
 def load(config_flag: Path | None = None, *, environ: Mapping[str, str] | None = None) -> Settings:

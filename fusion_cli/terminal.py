@@ -116,6 +116,24 @@ class Terminal:
         """Whether a person reads the notes."""
         return _is_tty(sys.stderr)
 
+    def can_be_drawn_on(self, term: str) -> bool:
+        """Tell whether standard output is a screen whose cursor can be moved.
+
+        Args:
+            term: What the environment says that it is (TERM).
+        """
+        if not self.stdout_is_tty or (os.name != "nt" and not term):
+            return False
+        try:
+            import curses
+        except ImportError:  # Windows, where a terminal of today can do it
+            return term != "dumb"
+        try:
+            curses.setupterm(term, sys.stdout.fileno())
+            return bool(curses.tigetstr("cuu1") and curses.tigetstr("el"))
+        except (curses.error, TypeError, ValueError):  # nothing is known of it
+            return False
+
     @property
     def is_ascii(self) -> bool:
         """Whether standard output's encoding has few characters beyond ASCII."""

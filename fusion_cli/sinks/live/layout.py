@@ -5,6 +5,7 @@ Pure: a view, a time and a size in, lines out, each within the width and all wit
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from fusion_cli.costs import shown_dollars
@@ -71,7 +72,7 @@ def panel_lines(seats: Sequence[Worker], colours: Mapping[str, str], now: float,
     for seat in (seats[number] for number in shown):
         lines.append(_head(seat, colours.get(seat.label, ""), now, width, column))
         if each and not seat.is_over:
-            lines += [(("  " + text, "dim"),) for text in last_lines(seat.tail, width - 2, each)]
+            lines += [(("  " + text, "dim"),) for text in last_lines(seat.tail, width - 2, each, blank=False)]
     if rest:
         lines.append(((rest, "dim"),))
     return lines
@@ -116,8 +117,8 @@ def saying(worker: Worker, now: float) -> str:
         case "reading" | "calling":
             return f"{worker.state} {worker.about}"
         case "again":
-            left = max(0, -int(now - worker.again_at))
-            return f"tries again in {left} s ({worker.about})" if left else "tries again"
+            left = math.ceil(worker.again_at - now)
+            return f"tries again in {left} s ({worker.about})" if left > 0 else "tries again"
         case "failed":
             return f"failed: {worker.about}"
     return worker.state

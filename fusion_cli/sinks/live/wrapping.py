@@ -52,13 +52,14 @@ def wrapped(text: str, width: int) -> Iterator[str]:
     yield text
 
 
-def last_lines(text: str, width: int, number: int) -> list[str]:
-    """Return the last lines of a text, wrapped, at most `number` of them; blank ones do not count at its end."""
+def last_lines(text: str, width: int, number: int, *, blank: bool = True) -> list[str]:
+    """Return the last lines of a text, wrapped, at most `number` of them; none are blank at its end, or anywhere."""
     lines: list[str] = []
     rest = text.rstrip()
     while rest and len(lines) < number:
         rest, _, paragraph = rest.rpartition("\n")
-        lines[:0] = wrapped(paragraph.expandtabs(4).rstrip(), width)
+        if blank or paragraph.strip():
+            lines[:0] = wrapped(paragraph.expandtabs(4).rstrip(), width)
     return lines[-number:] if number > 0 else []
 
 
@@ -68,9 +69,9 @@ def _head(text: str, width: int) -> tuple[str, str]:
         return text[:width], text[width:]
     from rich.cells import get_character_cell_size
 
-    taken = end = 0
+    taken = 0
     for end, character in enumerate(text):  # one walk, as measuring ever shorter heads is quadratic
         taken += get_character_cell_size(character)
-        if taken > width and end:
+        if taken > width:
             return text[:end], text[end:]
     return text, ""
