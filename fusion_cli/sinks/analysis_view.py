@@ -47,7 +47,8 @@ def analysis_view(findings: Findings, look: Look) -> str:
     from rich.console import Group
 
     text = rendered(Group(*_View(findings, look).parts()), look)
-    return text.replace("\n\n\n", "\n\n").strip("\n") + "\n"  # a table ends in a blank line of its own
+    text = text.replace("\n\n\n", "\n\n").strip("\n")  # a table ends in a blank line of its own
+    return text and text + "\n"
 
 
 class _View:

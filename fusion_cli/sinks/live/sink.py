@@ -236,7 +236,7 @@ class LiveSink:
                 self._note_tool("judge", self._view.judge.label, tool, about, status, error)
 
     def _warn(self, text: str) -> None:
-        self._note("warning", text, style="yellow")
+        self._note("warning:", f" {text}", style="yellow")
 
     def _warn_of_dropped(self) -> None:
         for text in self._dropped:
