@@ -1,3 +1,3 @@
 """Multi-model deliberation on the command line."""
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"

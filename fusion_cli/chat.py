@@ -40,6 +40,7 @@ class Endpoint(NamedTuple):
         key_hint: What the user can do about a key that is refused.
         context_tokens: How much a model there can read and write in one call, where that is known.
         has_catalogue: Whether `GET /models` tells that of each model.
+        is_free: Whether nobody is paid for what runs there.
     """
 
     base_url: str
@@ -48,6 +49,7 @@ class Endpoint(NamedTuple):
     key_hint: str = ""
     context_tokens: int | None = None
     has_catalogue: bool = False
+    is_free: bool = False
 
     def __repr__(self) -> str:
         """Say where it is; the key is never shown."""
@@ -108,7 +110,7 @@ class ChatRequest(NamedTuple):
         server_tools: What is run for the model in at most `max_tool_calls` steps, by the server or in its place.
         fusion_depth: 0 for the outer model, 1 for panel and judge (sent as a header).
         extra: What else the body holds, as it stands on the wire; never in place of what is above.
-        timeout_s: How long an attempt may take to its first content; None is for ever.
+        timeout_s: How long the call may take to its first content, retries included; None is for ever.
         idle_timeout_s: How long it may then be silent: comments and empty deltas are no content.
     """
 

@@ -15,7 +15,7 @@ from fusion_cli import __version__
 from fusion_cli.errors import SIGNALS, ClosedPipeError, FusionError, InterruptError, internal_error
 from fusion_cli.options import Group
 
-COMMANDS = ("ask", "analyze", "judge", "config")
+COMMANDS = ("ask", "analyze", "judge", "runs", "config")
 
 
 class Root(Group):
@@ -32,9 +32,14 @@ class Root(Group):
         return super().get_command(ctx, cmd_name)
 
 
+_HELP = """Ask a panel of language models, let a judge compare them, get one answer.
+
+Example: fusion ask "SQLite or PostgreSQL for a small web app?"
+"""
+
 app = typer.Typer(
     name="fusion",
-    help="Ask a panel of language models, let a judge compare them, get one answer.",
+    help=_HELP,
     cls=Root,
     no_args_is_help=True,
     rich_markup_mode=None,

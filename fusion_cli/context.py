@@ -18,6 +18,7 @@ from fusion_cli.errors import SIGNALS, DegradedError, InterruptError, UsageError
 from fusion_cli.events import fan_out
 from fusion_cli.keys import obtain_key
 from fusion_cli.naming import Machine
+from fusion_cli.showing import Manner, prepare, sink_for
 from fusion_cli.terminal import Terminal, one_line
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator
     from pathlib import Path
 
+    from fusion_cli.api.probe import Sounding
     from fusion_cli.chat import ModelClient, ModelName, Price
     from fusion_cli.choices import Choices
     from fusion_cli.events import Emit
@@ -33,8 +35,6 @@ if TYPE_CHECKING:
     from fusion_cli.results import Run
     from fusion_cli.settings import Settings
     from fusion_cli.sinks.journal import Journal
-    from fusion_cli.sinks.live.sink import LiveSink
-    from fusion_cli.sinks.plain import PlainSink
 
     Story = Callable[[Plan, ModelClient, Emit], Awaitable["R"]]
 
@@ -60,24 +60,6 @@ class Errand(NamedTuple):
     parent: str | None = None
 
 
-class Manner(NamedTuple):
-    """How much the user wants to hear and see of a run.
-
-    Attributes:
-        is_quiet: The result alone.
-        is_verbose: Retries, and what each call took.
-        color: auto, always or never, where that was said.
-        show_responses: Each response in full.
-        draws: Whether a screen may show the run while it happens.
-    """
-
-    is_quiet: bool = False
-    is_verbose: bool = False
-    color: str | None = None
-    show_responses: bool = False
-    draws: bool = False
-
-
 class Context:
     """What the commands share in one process.
 
@@ -97,14 +79,7 @@ class Context:
         self.terminal = Terminal()
         if sys.stdout is None:
             raise UsageError("standard output is closed: there is nowhere to put the answer")
-        if manner.is_quiet and manner.is_verbose:
-            raise UsageError("-q and -v say opposite things: choose one")
-        self.terminal.is_quiet = manner.is_quiet
-        screen = settings_module.read_screen()
-        has_screen = self.terminal.can_be_drawn_on(screen.term)
-        self.terminal.has_colour = screen.has_colour(manner.color, by_itself=has_screen)
-        wants_drawing = manner.draws and not manner.is_quiet and not screen.is_ci
-        self._draws = wants_drawing and has_screen and self.terminal.has_colour and self.terminal.stderr_is_tty
+        self._draws = prepare(self.terminal, manner)
 
     @cached_property
     def settings(self) -> Settings:
@@ -160,23 +135,30 @@ class Context:
         from fusion_cli.events import RunCompleted, Warned
         from fusion_cli.sinks.journal import Journal
 
-        shows = self._show_on_screen(plan, errand, show_answer=show_answer)
-        problems: list[str] = []
+        shows = sink_for(
+            self._manner,
+            self.terminal,
+            plan,
+            answers=errand.command == "ask",
+            show_answer=show_answer,
+            draws=self._draws,
+        )
+        notices: list[str] = []
 
-        def complain(text: str) -> None:
-            problems.append(text)
+        def notice(text: str) -> None:
+            notices.append(text)
             shows(Warned(text))
 
         journal = None
         if self.settings.save is not False if self._save is None else self._save:
             folder = self.settings.runs_dir
-            journal = Journal(folder, errand.command, plan, errand.choices, errand.parent, complain)
+            journal = Journal(folder, errand.command, plan, errand.choices, errand.parent, notice)
         emit = fan_out([journal, shows] if journal else [shows])
         delivered = False
         try:
-            run = _run_to_the_end(self._carry_out(story, plan, errand, emit))
-            kept_as = journal.run if journal and not problems else None
-            run = run.model_copy(update={"run": kept_as, "warnings": [*run.warnings, *problems]})
+            run = _run_to_the_end(self._carry_out(story, plan, errand, emit, notice))
+            kept_as = journal.run if journal and not journal.has_failed else None
+            run = run.model_copy(update={"run": kept_as, "warnings": [*run.warnings, *notices]})
             emit(RunCompleted(run))
             deliver(run, shows.answer_shown if errand.command == "ask" else shows.analysis_shown)
             delivered = True
@@ -189,33 +171,6 @@ class Context:
                 journal.close()
                 if not delivered:
                     self._say_how_to_go_on(journal, errand.command)
-
-    def _show_on_screen(self, plan: Plan, errand: Errand, *, show_answer: bool) -> PlainSink | LiveSink:
-        """Return what shows the run to a person: drawn where there is a screen for it, else in lines."""
-        manner, terminal = self._manner, self.terminal
-        if not self._draws:
-            from fusion_cli.sinks.plain import PlainSink
-
-            return PlainSink(
-                terminal,
-                show_answer=show_answer,
-                is_verbose=manner.is_verbose,
-                show_responses=manner.show_responses,
-            )
-        from fusion_cli.sinks.drawing import Look
-        from fusion_cli.sinks.live.sink import Cast, LiveSink
-
-        answers = errand.command == "ask"
-        cast = Cast(
-            tuple(panelist.label for panelist in plan.panel),
-            plan.outer.slug,
-            consults=answers and plan.tool_choice != "required",
-            answers=answers,
-            is_verbose=manner.is_verbose,
-            show_responses=manner.show_responses,
-        )
-        look = Look(terminal.size()[0], terminal.has_colour, terminal.is_ascii)
-        return LiveSink(terminal, cast, look, terminal.size)
 
     def quote(self, models: Collection[ModelName]) -> dict[ModelName, Price | None]:
         """Return what each model costs, as far as its server's list of models says; no model is called.
@@ -232,13 +187,30 @@ class Context:
 
             from fusion_cli.api.client import ChatClient
 
-            async with ChatClient({model: self._endpoint(model) for model in hosted}) as client:
+            endpoints = {model: self._endpoint(model) for model in hosted}
+            async with ChatClient(endpoints, cache_dir=self.settings.cache_dir) as client:
                 prices = await asyncio.gather(*(client.price(model) for model in hosted))
+                for text in client.notices:
+                    self.terminal.note(f"warning: {one_line(text, 400)}")
             return dict(zip(hosted, prices, strict=True))
 
         return _run_to_the_end(ask()) if hosted else {}
 
-    async def _carry_out(self, story: Story[R], plan: Plan, errand: Errand, emit: Emit) -> R:
+    def sound_out(self, provider: Provider, key: str | None) -> Sounding:
+        """Ask a provider whether it is there and takes a key; no model is called.
+
+        Raises:
+            ConfigError: The network cannot be used as the environment says.
+        """
+        from fusion_cli.api.probe import sound_out
+
+        headers = _OPENROUTER_HEADERS if provider.is_openrouter else ()
+        endpoint = Endpoint(provider.base_url, key, headers)
+        return _run_to_the_end(sound_out(endpoint, asks_for_key=provider.is_openrouter))
+
+    async def _carry_out(
+        self, story: Story[R], plan: Plan, errand: Errand, emit: Emit, notice: Callable[[str], None]
+    ) -> R:
         import asyncio
 
         finished: list[R] = []
@@ -248,8 +220,12 @@ class Context:
 
             async with AsyncExitStack() as stack:
                 endpoints = await self._endpoints(plan, errand.asks, emit, stack)
-                client = await stack.enter_async_context(ChatClient(endpoints, on_first_request=self._warm_up))
+                client = await stack.enter_async_context(
+                    ChatClient(endpoints, on_first_request=self._warm_up, cache_dir=self.settings.cache_dir)
+                )
                 finished.append(await story(plan, await self._equipped(plan, client, stack), emit))
+                for text in client.notices:
+                    notice(text)
 
         task = asyncio.create_task(work())
         with self._cancelling(task) as signals:
@@ -295,7 +271,7 @@ class Context:
             provider.base_url,
             obtain_key(provider),
             _OPENROUTER_HEADERS if provider.is_openrouter else (),
-            _key_hint(provider),
+            provider.key_hint,
             has_catalogue=provider.is_openrouter,
         )
 
@@ -343,17 +319,6 @@ class Context:
                 with suppress(NotImplementedError):
                     loop.remove_signal_handler(signum)
                 signal.signal(signum, before[signum])
-
-
-def _key_hint(provider: Provider) -> str:
-    """Return where the key of a provider comes from, for whoever has to change it."""
-    if not provider.api_key and (provider.api_key_file or provider.api_key_command):
-        return f"It comes from providers.{provider.name}.api_key_{'file' if provider.api_key_file else 'command'}."
-    if provider.is_openrouter:
-        return f"Set {provider.api_key_env} (a key is at https://openrouter.ai/keys)."
-    if provider.api_key_env:
-        return f"Set {provider.api_key_env}."
-    return f"Name the variable that holds its key: fusion config set providers.{provider.name}.api_key_env VARIABLE"
 
 
 def _run_to_the_end(work: Coroutine[None, None, T]) -> T:

@@ -133,7 +133,7 @@ def estimate_of(plan: Plan, prices: Prices, earlier: Earlier | None, *, answers:
         return estimate(plan, prices, answers=answers)
     if earlier.is_whole(plan) and answers:
         return Estimate(())
-    known = dict.fromkeys(earlier.failures, "") | {label: it.content for label, it in earlier.responses.items()}
+    known = earlier.texts()
     is_judged = earlier.is_judged or (earlier.analysis is not None and not earlier.missing(plan))
     return estimate(plan, prices, answers=answers, known=known, is_judged=is_judged)
 

@@ -18,7 +18,9 @@ Knows nothing of terminals or HTTP: `cli.main` prints these, nobody else turns a
         ├── RateLimitError         5   429 that outlived the retries
         ├── ModelRejectedError     1   400, 403 (moderation), 404, 413, 422: asking again would not help
         ├── ServerFailedError      1   500 and its kind, or an answer that is not one
-        ├── ModelUnreachableError  6   no connection, or silence for too long
+        │   └── UnusableAnswerError 1  an answer that nobody can read, and that would come again
+        ├── ModelUnreachableError  6   no connection, or a broken one
+        │   ├── ModelTimeoutError  6   silence for longer than was allowed
         │   └── OutOfTimeError     6   the time that the run leaves to it is over
         └── EmptyCompletionError   1   a stream that ended without any text
 """
@@ -173,11 +175,23 @@ class ServerFailedError(ModelError):
     retryable = True
 
 
+class UnusableAnswerError(ServerFailedError):
+    """The answer is of a size or a coding that cannot be read, and asking again would bring the same."""
+
+    retryable = False
+
+
 class ModelUnreachableError(ModelError):
-    """No connection, a broken one, or silence for too long."""
+    """No connection, or a broken one, or a server that gave up."""
 
     exit_status = 6
     retryable = True
+
+
+class ModelTimeoutError(ModelUnreachableError):
+    """Nothing came for longer than the request allows; who waited that long does not want to wait again."""
+
+    retryable = False
 
 
 class OutOfTimeError(ModelUnreachableError):

@@ -29,7 +29,8 @@ def _take_text_as_it_is(parameters: list[Any]) -> list[Any]:
 
 def _pass_text(parameter: Any, validate: Callable[..., Any]) -> Callable[..., Any]:
     def process_value(ctx: typer.Context, value: Any) -> Any:
-        if parameter.required and parameter.value_is_missing(value):
+        # The word that somebody completes may be missing: a Tab does not wait for a message about that.
+        if parameter.required and parameter.value_is_missing(value) and not ctx.resilient_parsing:
             return validate(ctx, value)
         if value is None and (parameter.multiple or parameter.nargs == -1):
             value = ()
@@ -122,6 +123,20 @@ def _efforts() -> list[str]:
     return list(EFFORTS)
 
 
+def run_ids() -> list[str]:
+    """Return the ids of the runs, the newest first, for somebody who presses Tab."""
+    from contextlib import suppress
+    from pathlib import Path
+
+    from fusion_cli.errors import FusionError
+    from fusion_cli.run_files import LAST, journals
+    from fusion_cli.settings import Settings
+
+    with suppress(FusionError):  # the folder is the same whatever is configured
+        return [LAST, *(path.stem for path in reversed(journals(Settings({}, Path()).runs_dir)))]
+    return [LAST]
+
+
 def _schema_printer(model: str) -> Callable[[typer.Context, bool], None]:
     """Return a callback that prints the JSON Schema of a model of `results`, and ends the command."""
 
@@ -167,6 +182,7 @@ Resume = Annotated[
         metavar="RUN",
         help="Go on with a run that is not complete: only what is missing is asked for. An id, its beginning, 'last', "
         "or a file.",
+        autocompletion=run_ids,
     ),
 ]
 Panel = Annotated[

@@ -277,6 +277,32 @@ class Run(_Shape):
         """Why there is no result, as the error that decides the exit status."""
         return self._cause
 
+    def cited_by(self, responses: Iterable[Response]) -> dict[str, list[str]]:
+        """Return who cites each page, by its address: panelists by their responses, and the judge."""
+        cited = [(response.label, response.sources or ()) for response in responses]
+        cited += [("the judge", call.sources) for call in self.calls if call.role == "judge" and not call.error]
+        citing: dict[str, dict[str, None]] = {}
+        for who, sources in cited:
+            for source in sources:
+                citing.setdefault(source.url, {})[who] = None
+        return {url: list(whose) for url, whose in citing.items()}
+
+    @property
+    def unproven(self) -> set[tuple[str, str]]:
+        """Return the attributions whose quote was not found: the place in the analysis, and the panelist."""
+        return {(quote.where, quote.model) for quote in self.quotes or () if not quote.held}
+
+    @property
+    def unstable(self) -> set[str]:
+        """Return the places in the analysis that the second look does not have."""
+        return {point.where for point in (self.second_look.points if self.second_look else ()) if not point.stable}
+
+    @property
+    def why_no_analysis(self) -> str:
+        """Return what was said of an analysis that is not there; nothing where nothing was."""
+        said = (text.removeprefix("no analysis: ") for text in self.warnings if text.startswith("no analysis: "))
+        return next(said, "")
+
     def because(self, cause: FusionError | None) -> Self:
         """Return this run with its cause noted."""
         self._cause = cause

@@ -5,28 +5,26 @@ Opens files and reads them; writes nothing, calls nobody. A line that cannot be 
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fusion_cli import run_lines
 from fusion_cli.errors import UsageError
 from fusion_cli.event_lines import PREFIX, VERSION
-from fusion_cli.terminal import one_line
+from fusion_cli.terminal import as_escapes, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from fusion_cli.choices import Choices
     from fusion_cli.earlier import Earlier
     from fusion_cli.events import AnalysisCompleted, PanelCompleted, PanelFailed
     from fusion_cli.plan import Plan
 
 LAST = "last"
-_ID = r"[0-9]{8}T[0-9]{6}-[0-9a-f]{6}"
-_ID_BEGUN = r"[0-9]{8}T?[0-9]{0,6}-?[0-9a-f]{0,6}"
+_ID = r"[0-9]{8}T[0-9]{9}-[0-9a-f]{6}"
+_ID_BEGUN = r"[0-9][0-9T]*-?[0-9a-f]*"
 _TAIL_BYTES = 4096
 _MAX_BYTES = 512_000_000
 
@@ -39,6 +37,7 @@ class RunSummary(NamedTuple):
         at: When it began, ISO 8601 in UTC; empty where that cannot be read.
         answered: How many panelists did; None where the run did not end.
         cost: US dollars; None where unknown.
+        duration_s: How long the run took; None where it did not end.
     """
 
     run: str
@@ -54,6 +53,7 @@ class RunSummary(NamedTuple):
     answered: int | None = None
     total_tokens: int | None = None
     cost: float | None = None
+    duration_s: float | None = None
 
 
 class SavedRun(NamedTuple):
@@ -67,6 +67,7 @@ class SavedRun(NamedTuple):
         partial_answer: What there is of it otherwise.
         result: The object that `--json` printed, or would have; None where the run did not end.
         skipped: How many lines could not be read.
+        warnings: What the user was told, a line each.
     """
 
     summary: RunSummary
@@ -82,6 +83,7 @@ class SavedRun(NamedTuple):
     partial_answer: str
     result: dict[str, Any] | None
     skipped: int
+    warnings: tuple[str, ...] = ()
 
     @property
     def missing(self) -> list[str]:
@@ -126,21 +128,22 @@ def find(folder: Path, name: str, *, command: str | None = None) -> Path:
     Raises:
         UsageError: There is none, or several ids begin so.
     """
-    paths = _journals(folder)
+    paths = journals(folder)
     if name == LAST:
         for path in reversed(paths):
             if command in (None, summary(path).command):
                 return path
         said = one_line(str(folder), 200)
         raise UsageError("there is no run yet", hint=f"Runs are kept in {said}, unless --no-save says otherwise.")
-    if re.fullmatch(r"[0-9][0-9T]*-?[0-9a-f]*", name):
+    if re.fullmatch(_ID_BEGUN, name):
         found = [path for path in paths if path.stem.startswith(name)]
         if len(found) == 1 or (found and found[0].stem == name):
             return found[0]
         if found:
             raise UsageError(f"{len(found)} runs begin with {name}: {', '.join(path.stem for path in found[:5])}")
-    if name and Path(name).is_file():
-        return Path(name)
+    with suppress(OSError):  # longer than a name can be
+        if name and Path(name).is_file():
+            return Path(name)
     raise UsageError(f"there is no run {one_line(name, 80)}", hint="fusion runs list shows what there is.")
 
 
@@ -169,7 +172,7 @@ def read(path: Path) -> SavedRun:
         UsageError: It cannot be read, is no journal, or its beginning is damaged.
     """
     data = _bytes(path)
-    lines, skipped = _parsed(data)
+    lines, skipped = run_lines.parsed(data)
     created = lines[0]
     if created.get("type") != f"{PREFIX}created":
         raise UsageError(f"{one_line(str(path), 200)} is no run's journal, or its beginning is damaged")
@@ -177,13 +180,23 @@ def read(path: Path) -> SavedRun:
         raise UsageError(f"{one_line(str(path), 200)} was written by another version of fusion ({VERSION} is read)")
     try:
         return _Reader(path).read(lines, skipped)
-    except (KeyError, TypeError, ValueError):  # pydantic's are ValueErrors
+    except (AttributeError, KeyError, TypeError, ValueError):  # pydantic's are ValueErrors
         raise UsageError(f"{one_line(str(path), 200)} is damaged: its plan cannot be read") from None
 
 
-def summaries(folder: Path) -> list[RunSummary]:
-    """Return every run in a folder, the oldest first; only the first and last line of each file are read."""
-    return [summary(path) for path in _journals(folder)]
+def summaries(folder: Path, limit: int | None = None) -> list[RunSummary]:
+    """Return the runs in a folder, the newest ones first; only the first and last line of each file are read."""
+    return [summary(path) for path in journals(folder)[::-1][:limit]]
+
+
+def raw_lines(path: Path) -> str:
+    """Return a journal's lines as they stand, but for those that cannot be read; what is no text is escaped.
+
+    Raises:
+        UsageError: The file cannot be read.
+    """
+    lines = (line + b"\n" for line in _bytes(path).split(b"\n") if run_lines.object_in(line) is not None)
+    return as_escapes(b"".join(lines).decode("utf-8", "replace"))
 
 
 def summary(path: Path) -> RunSummary:
@@ -196,8 +209,8 @@ def summary(path: Path) -> RunSummary:
             is_running = _is_locked(file.fileno())
     except OSError:
         return RunSummary(path.stem, path, "damaged")
-    created = _parsed(head)[0][0]
-    ended = next((line for line in reversed(_parsed(tail)[0]) if line.get("type") == f"{PREFIX}ended"), None)
+    created = run_lines.parsed(head)[0][0]
+    ended = next((line for line in reversed(run_lines.parsed(tail)[0]) if line.get("type") == f"{PREFIX}ended"), None)
     return _summary(path, created, ended, is_running=is_running)
 
 
@@ -210,7 +223,8 @@ def is_running(path: Path) -> bool:
         return False
 
 
-def _journals(folder: Path) -> list[Path]:
+def journals(folder: Path) -> list[Path]:
+    """Return the files of the runs in a folder, the oldest first."""
     try:
         return sorted(path for path in folder.iterdir() if re.fullmatch(rf"{_ID}\.jsonl", path.name))
     except OSError:
@@ -226,25 +240,6 @@ def _bytes(path: Path) -> bytes:
     if len(data) > _MAX_BYTES:
         raise UsageError(f"{one_line(str(path), 200)} is larger than {_MAX_BYTES // 1_000_000} MB")
     return data
-
-
-def _parsed(data: bytes) -> tuple[list[dict[str, Any]], int]:
-    """Return the lines that are objects, an empty one where there is none, and how many others there are.
-
-    A last line that a kill has torn is one of the others.
-    """
-    lines: list[dict[str, Any]] = []
-    skipped = 0
-    for line in data.split(b"\n"):
-        if not line:
-            continue
-        with suppress(ValueError, RecursionError):
-            value = json.loads(line)
-            if isinstance(value, dict):
-                lines.append(value)
-                continue
-        skipped += 1
-    return lines or [{}], skipped
 
 
 def _is_locked(descriptor: int) -> bool:
@@ -265,6 +260,8 @@ def _summary(
 ) -> RunSummary:
     if created.get("type") != f"{PREFIX}created":
         return RunSummary(path.stem, path, "damaged")
+    said = run_lines.text(created, "run")  # a file that was exported may be called anything
+    run = said if re.fullmatch(_ID, said) and not re.fullmatch(_ID, path.stem) else path.stem
     status = "running" if is_running else "unfinished"
     if ended:
         status = "degraded" if ended.get("status") == "ok" and ended.get("degraded") else str(ended.get("status"))
@@ -272,25 +269,21 @@ def _summary(
     panel = created.get("panel")
     ended = ended or {}
     return RunSummary(
-        path.stem,
+        run,
         path,
         status,
-        _text(created, "at"),
-        _text(created, "command"),
-        _text(created, "parent") or None,
-        _text(created, "question"),
+        run_lines.text(created, "at"),
+        run_lines.text(created, "command"),
+        run_lines.text(created, "parent") or None,
+        run_lines.text(created, "question"),
         tuple(str(label) for label in panel) if isinstance(panel, list) else (),
-        _text(created, "judge") or None,
-        _text(created, "model") or None,
-        ended.get("answered"),
-        ended.get("total_tokens"),
-        ended.get("cost"),
+        run_lines.text(created, "judge") or None,
+        run_lines.text(created, "model") or None,
+        run_lines.count(ended, "answered"),
+        run_lines.count(ended, "total_tokens"),
+        run_lines.number(ended, "cost"),
+        run_lines.number(ended, "t"),
     )
-
-
-def _text(line: dict[str, Any], key: str) -> str:
-    value = line.get(key)
-    return value if isinstance(value, str) else ""
 
 
 class _Reader:
@@ -300,31 +293,29 @@ class _Reader:
         self._path = path
 
     def read(self, lines: list[dict[str, Any]], skipped: int) -> SavedRun:
-        """Return the run; raises KeyError, TypeError or ValueError where there is no plan to read."""
-        from pydantic import TypeAdapter
-
+        """Return the run; what it raises where there is no plan to read, `read` expects."""
         from fusion_cli import choices, events, plan
 
         by_type: dict[str, list[dict[str, Any]]] = {}
         partial: dict[str, str] = {}
         partial_answer = ""
         for line in lines:
-            kind = _text(line, "type").removeprefix(PREFIX)
+            kind = run_lines.text(line, "type").removeprefix(PREFIX)
             by_type.setdefault(kind, []).append(line)
-            label = _text(line, "label")
+            label = run_lines.text(line, "label")
             if kind == "panel.delta":
-                partial[label] = partial.get(label, "") + _text(line, "text")
+                partial[label] = partial.get(label, "") + run_lines.text(line, "text")
             elif kind == "panel.tool_call":  # what stood before it is no part of the response
                 partial.pop(label, None)
             elif kind in ("outer.delta", "answer.delta"):
-                partial_answer += _text(line, "text")
+                partial_answer += run_lines.text(line, "text")
             elif kind in ("outer.discarded", "in_progress"):
                 partial_answer = ""
         [planned, *_] = by_type["planned"]
-        read_plan = TypeAdapter(plan.Plan).validate_python(_known(planned["plan"], plan.Plan))
-        read_choices = TypeAdapter(choices.Choices).validate_python(_known(planned["choices"], choices.Choices))
-        completed = _events(by_type.get("panel.completed", ()), events.PanelCompleted)
-        failed = _events(by_type.get("panel.failed", ()), events.PanelFailed)
+        read_plan = run_lines.as_kind(planned["plan"], plan.Plan)
+        read_choices = run_lines.as_kind(planned["choices"], choices.Choices)
+        completed = run_lines.events_of(by_type.get("panel.completed", ()), events.PanelCompleted)
+        failed = run_lines.events_of(by_type.get("panel.failed", ()), events.PanelFailed)
         responses = {event.label: event for event in completed}
         asked = by_type.get("in_progress", [{}])[-1]
         ended = by_type.get("ended", [None])[-1]
@@ -333,48 +324,15 @@ class _Reader:
             _summary(self._path, lines[0], ended, is_running=is_running(self._path)),
             read_plan,
             read_choices,
-            _text(asked, "prompt") or None,
-            _text(asked, "told"),
+            run_lines.text(asked, "prompt") or None,
+            run_lines.text(asked, "told"),
             responses,
             {event.label: event for event in failed if event.label not in responses},
             {label: text for label, text in partial.items() if label not in responses and text.strip()},
-            _analysis(by_type.get("analysis.completed", ())),
-            _text(answers[-1], "text") if answers else None,
+            run_lines.analysis_in(by_type.get("analysis.completed", ())),
+            run_lines.text(answers[-1], "text") if answers else None,
             partial_answer,
             next((line["run"] for line in by_type.get("completed", ()) if isinstance(line.get("run"), dict)), None),
             skipped,
+            tuple(run_lines.text(line, "text") for line in by_type.get("warning", ())),
         )
-
-
-def _known(value: Any, shape: Any) -> dict[str, Any]:
-    """Return the fields that this version knows of what may have been written by a newer one."""
-    return {key: inner for key, inner in value.items() if key in shape._fields}
-
-
-def _events(lines: Any, kind: Any) -> Iterator[Any]:
-    from pydantic import TypeAdapter, ValidationError
-
-    adapter = TypeAdapter(kind)
-    for line in lines:
-        fields = _known(line, kind)
-        fields.pop("type", None)
-        with suppress(ValidationError):
-            yield adapter.validate_python(fields)
-
-
-def _analysis(lines: Any) -> AnalysisCompleted | None:
-    from pydantic import ValidationError
-
-    from fusion_cli import events, results
-
-    for line in reversed(list(lines)):
-        with suppress(ValidationError, TypeError):
-            supported, look, quotes = (line.get(key) for key in ("supported", "second_look", "quotes"))
-            return events.AnalysisCompleted(
-                results.Analysis.model_validate(line.get("analysis")),
-                float(line.get("duration_s") or 0),
-                results.Supported.model_validate(supported) if supported else None,
-                results.SecondLook.model_validate(look) if look else None,
-                None if quotes is None else [results.Quote.model_validate(quote) for quote in quotes],
-            )
-    return None

@@ -54,6 +54,12 @@ def clean(text: str) -> str:
     return re.sub(_VISIBLE, _show, re.sub(_SEQUENCE, "", text))
 
 
+def as_escapes(json_text: str) -> str:
+    """Return JSON text that means the same and holds no control, bidi ones included; line feeds stand for lines."""
+    controls = f"[\x7f-\x9f\ud800-\udfff{_BIDI}]"  # the others are escaped in any JSON
+    return re.sub(controls, lambda match: f"\\u{ord(match[0]):04x}", json_text)
+
+
 def one_line(text: str, limit: int = 200) -> str:
     """Return `text` cleaned, on one line, at most `limit` characters long."""
     line = " ".join(clean(text[: limit * 8]).split())

@@ -18,6 +18,9 @@ from fusion_cli.fitting import is_too_long
 from fusion_cli.terminal import one_line
 
 _WHAT_WAS_ASKED = r"\btools?\b|\bfunction.?call|\bjinja\b|\btemplate\b|\bresponse_format\b|\bgrammar\b"
+_NO_MODEL = (
+    r"(?i)not a valid model|\b(?:unknown|invalid|no such) model\b|\bmodel\b.{0,80}\b(?:not (?:exist|found)|unknown)\b"
+)
 _MODERATED = {"content_policy_violation", "refusal", "moderation", "content_filter"}
 # Upstream's stable names of errors, as the HTTP statuses that mean the same.
 _STATUS_OF = {
@@ -87,6 +90,11 @@ def error_from_body(status: int, body: Any, retry_after_s: float | None = None) 
     if status in {500, 501} and re.search(_WHAT_WAS_ASKED, said, re.IGNORECASE):  # as llama.cpp has it
         return ModelRejectedError(told, **details)
     return _error_class(status, moderated=moderated)(told, **details)
+
+
+def is_unknown_model(error: ModelError) -> bool:
+    """Say whether a server refused a call because it does not serve such a model."""
+    return error.status_code == 404 or (error.status_code == 400 and re.search(_NO_MODEL, str(error)) is not None)
 
 
 def _provider_said(raw: Any) -> str:

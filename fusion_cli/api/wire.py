@@ -3,8 +3,11 @@
 Pure: dictionaries and bytes to the neutral vocabulary of `chat`, and back.
 """
 
+import codecs
 import json
+import re
 from collections.abc import Callable, Mapping
+from io import StringIO
 from typing import Any
 
 from fusion_cli.api.failures import error_from_body
@@ -13,9 +16,12 @@ from fusion_cli.citations import MAX_CITATIONS, fit_citation
 from fusion_cli.errors import ServerFailedError
 from fusion_cli.terminal import one_line
 
-MAX_TEXT_CHARS = 2_000_000
+MAX_TEXT_BYTES = 2_000_000
 MAX_TOOL_CALLS = 64
 _MAX_REFUSAL_CHARS = 2000
+_MAX_NAME_CHARS = 200
+# The text of a message whose JSON may end anywhere; a quote inside another string has a backslash before it.
+_CUT_CONTENT = r'"content"\s*:\s*"((?:[^"\\]++|\\u[0-9a-fA-F]{4}|\\["\\/bfnrt])++)'
 
 
 def request_body(request: ChatRequest) -> dict[str, Any]:
@@ -83,8 +89,26 @@ def _message(message: Message) -> dict[str, Any]:
     return shape
 
 
+class _Call:
+    """A tool call whose fragments are still coming."""
+
+    def __init__(self) -> None:
+        self.id = ""
+        self.name = ""
+        self.arguments = StringIO()
+
+
 class Assembly:
-    """Put a completion together from the chunks of a stream."""
+    """Put a completion together from the chunks of a stream; no answer makes it larger than a few megabytes.
+
+    Attributes:
+        finish_reason: Why the server says that the answer ended, once it has.
+        done: Whether `[DONE]` has come.
+        seen: Whether anything could be read.
+        shown: Whether text or thinking was passed on.
+        skipped: How many events could not be read.
+        contents: How many pieces of text, thinking, refusal or tool calls have come: the signs of life.
+    """
 
     def __init__(self) -> None:
         self.finish_reason: str | None = None
@@ -92,9 +116,12 @@ class Assembly:
         self.seen = False
         self.shown = False
         self.skipped = 0
-        self._texts: list[str] = []
+        self.contents = 0
+        self._text = StringIO()
         self._size = 0
-        self._calls: dict[int, dict[str, str]] = {}
+        self._thought_size = 0
+        self._was_cut = False
+        self._calls: dict[int, _Call] = {}
         self._citations: dict[str, Citation] = {}
         self._usage = Usage()
         self._model: str | None = None
@@ -103,7 +130,7 @@ class Assembly:
     @property
     def text(self) -> str:
         """The text so far."""
-        return "".join(self._texts)
+        return self._text.getvalue()
 
     @property
     def ended(self) -> bool:
@@ -112,15 +139,16 @@ class Assembly:
 
     @property
     def full(self) -> bool:
-        """Whether the text has reached `MAX_TEXT_CHARS`; what follows is not read."""
-        return self._size >= MAX_TEXT_CHARS
+        """Whether the text has reached `MAX_TEXT_BYTES`, or was cut before; what follows is not read."""
+        return self._was_cut or self._size >= MAX_TEXT_BYTES
 
-    def read(self, events: list[bytes], on_delta: Callable[[Delta], None]) -> None:
-        """Take in the events of one network read, and report their text in one delta.
+    def read(self, events: list[bytes], on_delta: Callable[[Delta], None]) -> bool:
+        """Take in the events of one network read, and report their text in one delta; say if there was content.
 
         Raises:
             ModelError: One of them is an error.
         """
+        before = self.contents
         texts: list[str] = []
         thoughts: list[str] = []
         try:
@@ -131,8 +159,22 @@ class Assembly:
         finally:
             if texts or thoughts:
                 self.shown = True
-                self._texts += texts
-                on_delta(Delta("".join(texts), "".join(thoughts)))
+                text = "".join(texts)
+                self._text.write(text)
+                on_delta(Delta(text, "".join(thoughts)))
+        return self.contents != before
+
+    def salvage(self, beginning: bytes, on_delta: Callable[[Delta], None]) -> None:
+        """Take in the text of an event or a body of which there is only the beginning, as an answer that was cut."""
+        said = codecs.getincrementaldecoder("utf-8")("replace").decode(beginning)  # half a character is left out
+        found = re.search(_CUT_CONTENT, said)
+        text = _without_halves(json.loads(f'"{found[1]}"', strict=False)) if found else ""
+        self._was_cut = True
+        if text := self._fitted(text):
+            self.shown = True
+            self.contents += 1
+            self._text.write(text)
+            on_delta(Delta(text))
 
     def _read_event(self, data: bytes, texts: list[str], thoughts: list[str]) -> None:
         if data == b"[DONE]":
@@ -156,15 +198,20 @@ class Assembly:
             if isinstance(delta, dict):
                 text = delta.get("content")
                 if text and isinstance(text, str):
-                    text = (_without_halves(text) if halves else text)[: MAX_TEXT_CHARS - self._size]
-                    self._size += len(text)
-                    texts.append(text)
+                    self.contents += 1
+                    texts.append(self._fitted(_without_halves(text) if halves else text))
                 refusal = delta.get("refusal")
                 if refusal and isinstance(refusal, str):
+                    self.contents += 1
                     self._refusal = (self._refusal + refusal)[:_MAX_REFUSAL_CHARS]
                 thought = delta.get("reasoning") or delta.get("reasoning_content")
                 if thought and isinstance(thought, str):
-                    thoughts.append(_without_halves(thought) if halves else thought)
+                    self.contents += 1
+                    room = MAX_TEXT_BYTES - self._thought_size
+                    if room > 0:
+                        thought, size = _beginning(_without_halves(thought) if halves else thought, room)
+                        self._thought_size += size
+                        thoughts.append(thought)
                 calls = delta.get("tool_calls")
                 if isinstance(calls, list):
                     self._read_calls(calls)
@@ -173,11 +220,11 @@ class Assembly:
                     self._read_annotations(annotations)
             reason = choice.get("finish_reason")
             if isinstance(reason, str):
-                self.finish_reason = reason
+                self.finish_reason = reason[:_MAX_NAME_CHARS]
         if chunk.get("usage"):
             self._usage = usage(chunk["usage"])
         if self._model is None and isinstance(model := chunk.get("model"), str):
-            self._model = model
+            self._model = model[:_MAX_NAME_CHARS]
 
     def _read_calls(self, fragments: list[Any]) -> None:
         for fragment in fragments:
@@ -188,14 +235,29 @@ class Assembly:
                 index = len(self._calls) if fragment.get("id") or not self._calls else max(self._calls)
             if index not in self._calls and len(self._calls) >= MAX_TOOL_CALLS:
                 continue
-            call = self._calls.setdefault(index, {"id": "", "name": "", "arguments": ""})
+            call = self._calls.setdefault(index, _Call())
             function = fragment.get("function")
-            parts = {"id": fragment.get("id"), **(function if isinstance(function, dict) else {})}
-            for key in call:
-                part = parts.get(key)
-                if isinstance(part, str) and self._size < MAX_TEXT_CHARS:
-                    self._size += len(part)
-                    call[key] = call[key] + part if key == "arguments" else call[key] or part
+            parts = function if isinstance(function, dict) else {}
+            call.id = call.id or self._part(fragment.get("id"))
+            call.name = call.name or self._part(parts.get("name"))
+            call.arguments.write(self._part(parts.get("arguments")))
+
+    def _part(self, part: Any) -> str:
+        """Return as much of a part of a tool call as there is room for."""
+        if not part or not isinstance(part, str):
+            return ""
+        self.contents += 1
+        return self._fitted(part)
+
+    def _fitted(self, text: str) -> str:
+        """Return as much of a text as there is room for, and take the room."""
+        room = MAX_TEXT_BYTES - self._size
+        if len(text) <= room and text.isascii():
+            self._size += len(text)
+            return text
+        kept, size = _beginning(text, room)
+        self._size += size
+        return kept
 
     def _read_annotations(self, annotations: list[Any]) -> None:
         for annotation in annotations:
@@ -212,13 +274,14 @@ class Assembly:
             "length" if self.full else self.finish_reason,
             self._usage,
             tuple(
-                ToolCall(call["id"] or f"call_{index}", call["name"], call["arguments"])
+                ToolCall(call.id or f"call_{index}", call.name, call.arguments.getvalue())
                 for index, call in sorted(self._calls.items())
             ),
             self._model,
             attempts,
             tuple(self._citations.values()),
             self._refusal,
+            self.skipped,
         )
 
 
@@ -228,6 +291,19 @@ def _citation(annotation: Any) -> Citation | None:
         return None
     page = annotation.get("url_citation", annotation)
     return fit_citation(page) if isinstance(page, dict) else None
+
+
+def _beginning(text: str, room: int) -> tuple[str, int]:
+    """Return as much of `text` as fits into so many bytes of UTF-8, and how many it takes: all of them where it is cut.
+
+    Bytes are what bounds memory: a character of Python's takes up to four of them, and one of JSON's twelve.
+    """
+    if text.isascii():
+        return text[:room], min(len(text), room)
+    encoded = text.encode("utf-8", "surrogatepass")
+    if len(encoded) <= room:
+        return text, len(encoded)
+    return encoded[:room].decode("utf-8", "ignore"), room
 
 
 def _without_halves(text: str) -> str:

@@ -55,12 +55,13 @@ def analyze(
     from functools import partial
 
     from fusion_cli import delivery, pipeline, resuming, run_files
-    from fusion_cli.context import Context, Errand, Manner
+    from fusion_cli.context import Context, Errand
     from fusion_cli.flags import choices_from
     from fusion_cli.inputs import read_prompt
     from fusion_cli.launch import Wishes, launch
     from fusion_cli.outcome import analysis_run_without_calls
     from fusion_cli.planning import make_plan
+    from fusion_cli.showing import Manner
 
     manner = Manner(quiet, verbose, color, show_responses and not json, draws=not json)
     context = Context(ctx.obj, manner, save=save)

@@ -22,10 +22,18 @@ if TYPE_CHECKING:
 
 Rewrite = Annotated[
     str | None,
-    typer.Option("--from", metavar="RUN", help="Have -m write another answer from a run's responses: one call."),
+    typer.Option(
+        "--from",
+        metavar="RUN",
+        help="Have -m write another answer from a run's responses: one call.",
+        autocompletion=options.run_ids,
+    ),
 ]
 ContinueLast = Annotated[bool, typer.Option("-c", help="Continue the last conversation: PROMPT is the next question.")]
-Continue = Annotated[str | None, typer.Option("--continue", metavar="RUN", help="The same with a given run.")]
+Continue = Annotated[
+    str | None,
+    typer.Option("--continue", metavar="RUN", help="The same with a given run.", autocompletion=options.run_ids),
+]
 
 app = options.command_app("ask")
 
@@ -81,12 +89,13 @@ def ask(
     With a question as argument, standard input is material: git diff | fusion ask "What could break?"
     """
     from fusion_cli import delivery, pipeline, resuming
-    from fusion_cli.context import Context, Errand, Manner
+    from fusion_cli.context import Context, Errand
     from fusion_cli.flags import choices_from
     from fusion_cli.inputs import read_prompt
     from fusion_cli.launch import Wishes, launch
     from fusion_cli.outcome import ask_run_without_calls
     from fusion_cli.planning import make_plan
+    from fusion_cli.showing import Manner
 
     manner = Manner(quiet, verbose, color, show_responses and not json, draws=not json)
     context = Context(ctx.obj, manner, save=save)
@@ -123,7 +132,7 @@ def ask(
         else:
             parent = None
             if request is not None:
-                plan = plan_of_request(request, choices, context, web=bool(web))
+                plan, choices = plan_of_request(request, choices, context, web=bool(web))
             elif continue_last or continue_ is not None:
                 asked = read_prompt(prompt, file or [], terminal)
                 parent = conversation_to_continue(continue_, context)
@@ -167,8 +176,10 @@ def conversation_to_continue(name: str | None, context: Context) -> SavedRun:
     return run_files.read(run_files.find(folder, name or run_files.LAST, command=None if name else "ask"))
 
 
-def plan_of_request(name: str, flags: Choices, context: Context, *, web: bool) -> Plan:
-    """Return the plan of an upstream request in a file, which is the whole question; flags win over it.
+def plan_of_request(name: str, flags: Choices, context: Context, *, web: bool) -> tuple[Plan, Choices]:
+    """Return the plan of an upstream request in a file, which is the whole question, and what both of them choose.
+
+    Flags win over the request.
 
     Raises:
         UsageError: It cannot be read or planned.
@@ -180,8 +191,9 @@ def plan_of_request(name: str, flags: Choices, context: Context, *, web: bool) -
     request = read_request(read_text(name, context.terminal, said="--request"), name)
     if name != "-":
         note_unread_stdin(context.terminal, "--request FILE")
-    plan = make_plan(request.under(flags), context.settings, request.prompt, context.machine, web=web)
-    return request.applied_to(plan, flags)
+    choices = request.under(flags)
+    plan = make_plan(choices, context.settings, request.prompt, context.machine, web=web)
+    return request.applied_to(plan, flags), choices
 
 
 def whether_the_panel_met(run: AskRun, plan: Plan) -> str:

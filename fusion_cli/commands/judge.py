@@ -21,6 +21,7 @@ Source = Annotated[
     typer.Argument(
         metavar="RUN",
         help="A recorded run: an id, its beginning, or 'last'; or a file with what --json printed ('-': stdin).",
+        autocompletion=options.run_ids,
     ),
 ]
 Responses = Annotated[
@@ -89,12 +90,13 @@ def judge(
     from functools import partial
 
     from fusion_cli import delivery, pipeline
-    from fusion_cli.context import Context, Errand, Manner
+    from fusion_cli.context import Context, Errand
     from fusion_cli.flags import choices_from
     from fusion_cli.launch import Wishes, launch
     from fusion_cli.outcome import analysis_run_without_calls
     from fusion_cli.plan import Prompt
     from fusion_cli.planning import make_judge_plan
+    from fusion_cli.showing import Manner
 
     manner = Manner(quiet, verbose, color, draws=not json)
     context = Context(ctx.obj, manner, save=save)

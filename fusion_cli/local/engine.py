@@ -197,7 +197,7 @@ class _Child:
         told = None
         try:
             told = json.loads(await self.process.stdout.readline())
-            self.endpoint = Endpoint(f"{told['url']}/v1", self.endpoint.api_key, context_tokens=CONTEXT)
+            self.endpoint = Endpoint(f"{told['url']}/v1", self.endpoint.api_key, context_tokens=CONTEXT, is_free=True)
         except (ValueError, KeyError, TypeError):
             await self.stop()
             reason = told.get("error") if isinstance(told, dict) else None

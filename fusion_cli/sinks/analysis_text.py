@@ -1,18 +1,81 @@
-"""An analysis as plain text, for a person or a pipe. Returns text, writes nothing; cleans nothing either."""
+"""An analysis, or a whole run, as plain text, for a person or a pipe. Returns text, writes nothing; cleans nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
-from fusion_cli.results import AnalysisRun, Response, Run
+from fusion_cli.results import AnalysisRun, AskRun, Response, Run, ToolResult
+from fusion_cli.terminal import one_line
+
+Section = tuple[str, Sequence[str]]
 
 
 def analysis_text(run: AnalysisRun) -> str:
     """Return the judge's analysis in sections, what failed a check marked, or the responses where there is none."""
-    analysis = run.analysis
+    said = run.responses or ()
+    sections = _analysis(run, run) if run.analysis else [(each.label, [each.content.strip()]) for each in said]
+    return _text([*sections, ("Sources", source_lines(run, said))])
+
+
+def run_text(
+    run: AskRun | AnalysisRun,
+    question: str,
+    facts: Sequence[str],
+    *,
+    unfinished: str = "",
+    with_responses: bool = False,
+) -> str:
+    """Return a whole run in sections.
+
+    Args:
+        run: Its result.
+        question: What was asked.
+        facts: What stands at its end, a line each.
+        unfinished: What there is of an answer that did not come to its end.
+        with_responses: Whether the responses are shown beside an answer or an analysis, too.
+    """
+    result = run.result if isinstance(run, AskRun) else run
+    answer = run.answer if isinstance(run, AskRun) else None
+    sections: list[Section] = [("Question", [question.strip()])]
+    if answer is not None:
+        sections.append(("Answer", [answer.strip()]))
+    elif isinstance(run, AskRun):
+        sections.append(("No answer", [run.error or run.failure_reason or "the run did not come to it"]))
+        sections.append(("Answer, cut off", [unfinished.strip()]))
+    if result:
+        sections += _analysis(run, result)
+        if result.analysis is None:
+            sections.append(("No analysis", [run.why_no_analysis or result.error or "the judge was not asked"]))
+        if with_responses or (answer is None and result.analysis is None):
+            sections += _responses(result)
+        sections.append(
+            ("Failed", [f"- {each.label}: {one_line(each.error, 600)}" for each in result.failed_models or ()])
+        )
+    said = (result.responses if result else None) or ()
+    sections += [
+        ("Warnings", [f"- {one_line(text, 600)}" for text in run.warnings]),
+        ("Sources", source_lines(run, said)),
+    ]
+    return "\n\n".join((_text(sections), "\n".join(facts)))
+
+
+def _responses(result: ToolResult) -> list[Section]:
+    """Return a section for each panelist that said something; where it broke off, its heading says so."""
+    whole = [
+        (f"Response of {each.label}{', cut off by its token limit' * bool(each.truncated)}", [each.content.strip()])
+        for each in result.responses or ()
+    ]
+    partial = [
+        (f"Response of {each.label}, cut off", [each.content.strip()])
+        for each in result.failed_models or ()
+        if each.content
+    ]
+    return [*whole, *partial]
+
+
+def _analysis(run: Run, result: ToolResult) -> list[Section]:
+    analysis = result.analysis
     if analysis is None:
-        said = {response.label: [response.content.strip()] for response in run.responses or ()}
-        return _sections({**said, "Sources": source_lines(run, run.responses or ())})
-    unproven = {(quote.where, quote.model) for quote in run.quotes or () if not quote.held}
-    unstable = {point.where for point in (run.second_look.points if run.second_look else ()) if not point.stable}
+        return []
+    unproven, unstable = run.unproven, run.unstable
 
     def by(where: str, model: str) -> str:
         return f"{model} [quote not found]" if (where, model) in unproven else model
@@ -20,58 +83,60 @@ def analysis_text(run: AnalysisRun) -> str:
     def point(where: str, text: str) -> str:
         return f"- {text} [not in the second look]" if where in unstable else f"- {text}"
 
-    sections = {
-        "Consensus": [point(f"consensus[{n}]", text) for n, text in enumerate(analysis.consensus)],
-        "Contradictions": [
-            line
-            for n, row in enumerate(analysis.contradictions)
-            for line in (
-                point(f"contradictions[{n}]", row.topic),
-                *(
-                    f"  - {by(f'contradictions[{n}].stances[{m}]', stance.model)}: {stance.stance}"
-                    for m, stance in enumerate(row.stances)
-                ),
-            )
-        ],
-        "Partial coverage": [
-            point(where, f"{row.point} ({', '.join(by(where, model) for model in row.models)})")
-            for n, row in enumerate(analysis.partial_coverage)
-            for where in [f"partial_coverage[{n}]"]
-        ],
-        "Unique insights": [
-            point(where, f"{by(where, row.model)}: {row.insight}")
-            for n, row in enumerate(analysis.unique_insights)
-            for where in [f"unique_insights[{n}]"]
-        ],
-        "Blind spots": [point(f"blind_spots[{n}]", text) for n, text in enumerate(analysis.blind_spots)],
-        "Checks": _checks(run),
-        "Sources": source_lines(run, run.responses or ()),
-    }
-    return _sections(sections)
+    return [
+        ("Consensus", [point(f"consensus[{n}]", text) for n, text in enumerate(analysis.consensus)]),
+        (
+            "Contradictions",
+            [
+                line
+                for n, row in enumerate(analysis.contradictions)
+                for line in (
+                    point(f"contradictions[{n}]", row.topic),
+                    *(
+                        f"  - {by(f'contradictions[{n}].stances[{m}]', stance.model)}: {stance.stance}"
+                        for m, stance in enumerate(row.stances)
+                    ),
+                )
+            ],
+        ),
+        (
+            "Partial coverage",
+            [
+                point(where, f"{row.point} ({', '.join(by(where, model) for model in row.models)})")
+                for n, row in enumerate(analysis.partial_coverage)
+                for where in [f"partial_coverage[{n}]"]
+            ],
+        ),
+        (
+            "Unique insights",
+            [
+                point(where, f"{by(where, row.model)}: {row.insight}")
+                for n, row in enumerate(analysis.unique_insights)
+                for where in [f"unique_insights[{n}]"]
+            ],
+        ),
+        ("Blind spots", [point(f"blind_spots[{n}]", text) for n, text in enumerate(analysis.blind_spots)]),
+        ("Checks", _checks(run)),
+    ]
 
 
-def _sections(sections: Mapping[str, Sequence[str]]) -> str:
-    return "\n\n".join(f"## {title}\n\n" + "\n".join(lines) for title, lines in sections.items() if lines)
+def _text(sections: Iterable[Section]) -> str:
+    return "\n\n".join(f"## {title}\n\n" + "\n".join(lines) for title, lines in sections if any(lines))
 
 
 def source_lines(run: Run, responses: Sequence[Response]) -> list[str]:
     """Return the run's sources, numbered, each with who cites it: panelists by their responses, and the judge."""
-    citing: dict[str, list[str]] = {}
-    cited = [(response.label, response.sources or ()) for response in responses]
-    cited += [("the judge", call.sources) for call in run.calls if call.role == "judge" and not call.error]
-    for who, sources in cited:
-        for source in sources:
-            citing.setdefault(source.url, []).append(who)
+    citing = run.cited_by(responses)
     lines = []
     for number, source in enumerate(run.sources, 1):
-        who = f" ({', '.join(dict.fromkeys(citing[source.url]))})" if source.url in citing else ""
+        who = f" ({', '.join(citing[source.url])})" if source.url in citing else ""
         lines.append(f"[{number}] {source.url}{who}")
         if source.title != source.url:
             lines.append(f"    {source.title}")
     return lines
 
 
-def _checks(run: AnalysisRun) -> list[str]:
+def _checks(run: Run) -> list[str]:
     lines = []
     if run.supported:
         lines.append(f"- {run.supported.held} of {run.supported.checked} attributions have a quote that holds")

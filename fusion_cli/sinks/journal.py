@@ -33,6 +33,18 @@ _FINISHED = (
 )
 
 
+class Disk:
+    """What a journal needs of the operating system, beside opening."""
+
+    def write(self, file: int, data: bytes) -> int:
+        """Write as much as is taken, and return how much that is."""
+        return os.write(file, data)
+
+    def sync(self, file: int) -> None:
+        """Wait until what was written survives a power cut."""
+        os.fsync(file)
+
+
 class Journal:
     """One run's file.
 
@@ -43,10 +55,12 @@ class Journal:
         choices: What was chosen explicitly.
         parent: The run that it takes up.
         complain: Told in one line that the run cannot be kept; called once.
+        disk: What writes.
 
     Attributes:
-        run: The run's id; it begins with the time, in UTC.
+        run: The run's id; it begins with the time, in UTC and milliseconds, so that ids sort as runs began.
         path: The file.
+        has_failed: Whether something could not be written.
     """
 
     def __init__(
@@ -57,9 +71,11 @@ class Journal:
         choices: Choices,
         parent: str | None,
         complain: Callable[[str], None],
+        disk: Disk | None = None,
     ) -> None:
+        self._disk = disk or Disk()
         now = datetime.now(UTC)
-        self.run = f"{now:%Y%m%dT%H%M%S}-{os.urandom(3).hex()}"
+        self.run = f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03}-{os.urandom(3).hex()}"
         self.path = folder / f"{self.run}.jsonl"
         self._complain = complain
         self._started = time.monotonic()
@@ -71,8 +87,9 @@ class Journal:
             )
         )
         self._texts: dict[tuple[type[Any], str], list[str]] = {}
+        self._with_gaps: set[tuple[type[Any], str]] = set()
         self._timer: asyncio.TimerHandle | None = None
-        self._is_broken = False
+        self.has_failed = False
         self._holds_text = False
 
     def __call__(self, event: events.Event) -> None:
@@ -102,14 +119,14 @@ class Journal:
     @property
     def has_kept(self) -> bool:
         """Whether something that was paid for is on the disk."""
-        return self._holds_text and not self._is_broken
+        return self._holds_text and not self.has_failed
 
     def close(self) -> None:
         """Write what is left and close the file; a run that never began leaves none."""
         if self._timer:
             self._timer.cancel()
             self._timer = None
-        if self._file is None and not self._is_broken and not self._has_begun:
+        if self._file is None and not self.has_failed and not self._has_begun:
             return
         self._put_texts()
         self._write(is_finished=True)
@@ -127,7 +144,9 @@ class Journal:
         return time.monotonic() - self._started
 
     def _gather(self, kind: type[Any], label: str, text: str) -> None:
-        if text and not self._is_broken:  # what cannot be written now is not hoarded: the end brings it whole
+        if self.has_failed:  # what cannot be written now is not hoarded: the end brings it whole
+            self._with_gaps.add((kind, label))
+        elif text and (kind, label) not in self._with_gaps:  # half a text is worth keeping, one with a hole is not
             self._texts.setdefault((kind, label), []).append(text)
 
     def _put_texts(self) -> None:
@@ -148,13 +167,13 @@ class Journal:
             if self._file is None:
                 self._file = self._open()
             while self._waiting:
-                self._waiting = self._waiting[os.write(self._file, self._waiting) :]
+                self._waiting = self._waiting[self._disk.write(self._file, self._waiting) :]
             if is_finished:
-                os.fsync(self._file)
-            self._is_broken = False
+                self._disk.sync(self._file)
+            self.has_failed = False
         except OSError as error:
-            if not self._is_broken:
-                self._is_broken = True
+            if not self.has_failed:
+                self.has_failed = True
                 self._complain(f"this run is not kept: {self.path.parent}: {error.strerror or error}")
 
     def _open(self) -> int:

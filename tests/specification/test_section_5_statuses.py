@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fusion_cli.api.retry import parse_retry_after_s, wait_before_retry_s
+from fusion_cli.api.retry import Line, Patience, WaitingBudget, parse_retry_after_s
 from fusion_cli.errors import ServerFailedError
 from tests.specification.running import CONVENED, MODELS, Script, Seen, judged, run
 from tests.wire.server import Fault, Reply, failure
@@ -51,7 +51,8 @@ def test_a_timeout_is_tried_again() -> None:
 
 def test_with_backoff() -> None:
     """Without a word from the server the waits grow, and they end."""
-    longest = [max(wait_before_retry_s(ServerFailedError("x"), n) or 0.0 for _ in range(200)) for n in (1, 2, 3)]
+    calls = [Patience(WaitingBudget(), Line()) for _ in range(200)]
+    longest = [max(call.wait_before_retry_s(ServerFailedError("x")) or 0.0 for call in calls) for _ in range(3)]
     assert 0 < longest[0] < longest[1]
     assert longest[2] == 0
 

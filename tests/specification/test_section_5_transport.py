@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fusion_cli.api.catalogue import context_lengths
+from fusion_cli.api.catalogue import parse
+from fusion_cli.chat import Price
 from fusion_cli.settings import load
 from tests.e2e.command import CANARY, MODELS, start
 from tests.specification.running import CONVENED, Rows, Script, Seen, here, judged, run, untrue
@@ -151,7 +152,9 @@ CATALOGUE: list[dict[str, Any]] = [
 
 def test_the_catalogue() -> None:
     """`GET /models` is read without a key; an empty `supported_parameters` is unknown, and forbids nothing."""
-    assert context_lengths(json.dumps({"data": CATALOGUE}).encode()) == {"z/judge": 20_000}
+    listed, router = parse(json.dumps({"data": CATALOGUE}).encode())
+    assert (listed.slug, listed.context_tokens, listed.price) == ("z/judge", 20_000, Price(1e-6, 4e-6))
+    assert (router.context_tokens, router.price, router.parameters) == (None, None, ())
     Path("long.txt").write_text("many words that a panel can read " * 4000)
     with WireServer(default=deliberation()) as server:
         server.models = CATALOGUE

@@ -101,6 +101,11 @@ class WireServer:
         chats = [request for request in self.requests if request.path == CHAT]
         return [r for r in chats if role in (None, r.role) and model in (None, r.model)]
 
+    def forget(self) -> None:
+        """Forget every request so far; what is under way goes on."""
+        with self._changed:
+            self._requests.clear()
+
     def wait_for(self, true_of: Callable[[list[Request]], bool], timeout_s: float = 5.0) -> list[Request]:
         """Wait until the requests satisfy `true_of`, and return them.
 

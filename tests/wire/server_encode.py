@@ -29,6 +29,11 @@ def steps(reply: Reply, request: Request) -> Iterator[Step]:
         yield "complete"
         yield "close"
         return
+    if reply.steps is not None:
+        yield from reply.steps()
+        yield "complete"
+        yield "close"
+        return
     if reply.delay_headers_s:
         yield reply.delay_headers_s
     if reply.fault and reply.fault.after is None:

@@ -5,7 +5,7 @@ Knows the vocabulary of the wire, but neither its bytes (`server_encode`) nor an
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -120,6 +120,7 @@ class Reply:
         model: The concrete model named in the reply; None repeats the slug asked for.
         body: A whole body in place of a completion, with `content_type`.
         raw: Everything sent, not even HTTP; the connection closes after it.
+        steps: Makes everything sent, as it is sent: the bytes and the waits between them (see `server_encode`).
         chunk_chars: How much of the text one chunk carries.
         packet_bytes: Cut the body into pieces of so many bytes, each an HTTP chunk and a packet of its own.
         chunked: False frames the body by closing the connection.
@@ -145,6 +146,7 @@ class Reply:
     content_type: str | None = None
     body: bytes | None = None
     raw: bytes | None = None
+    steps: Callable[[], Iterator[bytes | float]] | None = None
 
     delay_headers_s: float = 0.0
     delay_first_s: float = 0.0

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from fusion_cli.api import catalogue
+from fusion_cli.api.catalogue import Catalogue, parse
 from fusion_cli.api.client import ChatClient
 from fusion_cli.chat import Endpoint, ModelName
 from tests.wire.server import Fault, Reply, WireServer, failure, html, redirect
@@ -34,7 +34,7 @@ def listed(*entries: Any) -> bytes:
 
 def known(body: bytes, slug: str = MODEL.slug) -> int | None:
     """Return the context of a model by this list."""
-    return catalogue.find(catalogue.context_lengths(body), slug)
+    return Catalogue("", 0.0, parse(body)).context_tokens(slug)
 
 
 def entry(slug: object = MODEL.slug, length: object = 8000, **others: Any) -> dict[str, Any]:
@@ -85,7 +85,7 @@ class TestList:
                 8000,
             ),
             ([entry("other", 2000, canonical_slug=MODEL.slug), entry()], "openai/gpt-5", 8000),
-            ([entry("")], ":free", 8000),
+            ([entry("")], ":free", None),
             ([entry()], "openai/gpt-5-mini", None),
             ([entry()], "openai", None),
             ([entry()], "", None),

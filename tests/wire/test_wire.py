@@ -122,7 +122,7 @@ class TestText:
         """At the cap the text ends, exactly, and the completion says that it was cut."""
         piece = "x" * 700_000
         completion, deltas, assembly = assembled(*[chunk({"content": piece})] * 5, chunk({}, "stop"))
-        assert len(completion.text) == wire.MAX_TEXT_CHARS == sum(len(delta.text) for delta in deltas)
+        assert len(completion.text) == wire.MAX_TEXT_BYTES == sum(len(delta.text) for delta in deltas)
         assert assembly.full
         assert completion.truncated
 

@@ -1,0 +1,92 @@
+"""Keeps what servers told of their models on disk: one file a server, replaced in one step, mode 0600, no secret in it.
+
+It is a cache: what cannot be written is not kept. A file that cannot be read is set aside, and somebody is told.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from fusion_cli.api.catalogue import Catalogue, as_listed, parse
+
+FRESH_S = 24 * 3600.0
+_MAX_BYTES = 32 * 1024 * 1024
+
+
+def path_of(cache_dir: Path, base_url: str) -> Path:
+    """Return where the list of a server is kept."""
+    return cache_dir / f"catalogue-{hashlib.sha256(base_url.encode()).hexdigest()[:16]}.json"
+
+
+def load(cache_dir: Path, base_url: str, notice: Callable[[str], None] = lambda said: None) -> Catalogue | None:
+    """Return what is kept of a server, however old; None where nothing is, or nothing that can be read.
+
+    Args:
+        cache_dir: Where the lists are.
+        base_url: The server's.
+        notice: Told in one line when a file was set aside.
+    """
+    path = path_of(cache_dir, base_url)
+    try:
+        with path.open("rb") as file:
+            body = file.read(_MAX_BYTES + 1)
+    except OSError:
+        return None
+    found = _read(body, base_url)
+    if found is None:
+        aside = path.with_name(f"{path.name}.corrupt-{time.time():.0f}")
+        try:
+            path.replace(aside)
+        except OSError:
+            notice(f"{path} cannot be read: the model list is fetched anew")
+        else:
+            notice(f"{path} could not be read and was set aside as {aside.name}: the model list is fetched anew")
+    return found
+
+
+def store(cache_dir: Path, catalogue: Catalogue) -> None:
+    """Keep what a server told; where that cannot be done, nothing is kept."""
+    data = {
+        "base_url": catalogue.base_url,
+        "fetched_at": catalogue.fetched_at,
+        "data": [as_listed(model) for model in catalogue.models],
+    }
+    target = path_of(cache_dir, catalogue.base_url)
+    with suppress(OSError, ValueError):
+        body = json.dumps(data).encode()
+        cache_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=cache_dir)  # mode 0600
+        temporary = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(body)
+            temporary.replace(target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def is_fresh(catalogue: Catalogue, now: float | None = None) -> bool:
+    """Say whether a list is less than a day old, by the clock in seconds since 1970; what is from the future is not."""
+    return 0 <= (time.time() if now is None else now) - catalogue.fetched_at < FRESH_S
+
+
+def _read(body: bytes, base_url: str) -> Catalogue | None:
+    if len(body) > _MAX_BYTES:
+        return None
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(value, dict) or value.get("base_url") != base_url:
+        return None
+    fetched_at = value.get("fetched_at")
+    if isinstance(fetched_at, bool) or not isinstance(fetched_at, int | float) or not 0 <= fetched_at < 1e12:
+        return None
+    models = parse(body)
+    return Catalogue(base_url, float(fetched_at), models) if models else None

@@ -1,0 +1,100 @@
+"""The forms in which a run can be had, their names and file endings, and what stands at a run's end.
+
+Picks the sink that makes the text; writes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+from fusion_cli.errors import UsageError
+from fusion_cli.terminal import clean
+from fusion_cli.values import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fusion_cli.results import AnalysisRun, AskRun
+
+PLAIN, MARKDOWN, JSON, JSON_LINES = FORMATS = ("plain", "markdown", "json", "jsonl")
+_ENDINGS = {".txt": PLAIN, ".md": MARKDOWN, ".markdown": MARKDOWN, ".json": JSON, ".jsonl": JSON_LINES}
+
+
+def fit_format(said: str) -> str:
+    """Return the format of that name.
+
+    Raises:
+        UsageError: There is none.
+    """
+    if said in FORMATS:
+        return said
+    raise UsageError(f"--format: expected {', '.join(FORMATS[:-1])} or {FORMATS[-1]}, found {shown(said)}")
+
+
+def format_of_file(name: str) -> str | None:
+    """Return the format that a file's ending stands for; None where it stands for none."""
+    return _ENDINGS.get(PurePath(name).suffix.lower())
+
+
+def as_text(
+    form: str,
+    run: AskRun | AnalysisRun,
+    question: str,
+    facts: Sequence[str],
+    *,
+    unfinished: str = "",
+    with_responses: bool | None = None,
+) -> str:
+    """Return a run in plain text or Markdown, without controls.
+
+    Args:
+        form: `PLAIN` or `MARKDOWN`.
+        run: Its result.
+        question: What was asked.
+        facts: What stands at its end, a line each.
+        unfinished: What there is of an answer that did not come to its end.
+        with_responses: Whether the responses are in it beside answer and analysis; None is as the form has it.
+    """
+    if form == MARKDOWN:
+        from fusion_cli.sinks.report import report
+
+        folded = with_responses is not False
+        return clean(report(run, question, facts, unfinished=unfinished, with_responses=folded))
+    from fusion_cli.sinks.analysis_text import run_text
+
+    text = run_text(run, question, facts, unfinished=unfinished, with_responses=bool(with_responses))
+    return clean(text) + "\n"
+
+
+def as_json(value: dict[str, Any]) -> str:
+    """Return a run's object as `--json` prints it."""
+    return json.dumps(value, indent=2, allow_nan=False) + "\n"
+
+
+def facts_of(
+    run: AskRun | AnalysisRun, command: str, at: str, duration_s: float | None, what_it_took: str
+) -> list[str]:
+    """Return what stands at the end of a run: which one it is, when it was, and what it took.
+
+    Args:
+        run: Its result.
+        command: ask, analyze or judge.
+        at: When it began, in ISO 8601.
+        duration_s: How long it took, where that is known.
+        what_it_took: Tokens and dollars.
+    """
+    took = [] if duration_s is None else [f"{duration_s:.1f} s"]
+    took.append(what_it_took or "cost unknown")
+    lines = [f"{command} {run.run or ''}".rstrip(), local_time(at), ", ".join(took)]
+    return [line for line in (*lines, f"takes up {run.parent}" if run.parent else "") if line]
+
+
+def local_time(at: str, form: str = "%Y-%m-%d %H:%M:%S") -> str:
+    """Return an instant in ISO 8601 by the clock on the wall; nothing where it is none."""
+    try:
+        return datetime.fromisoformat(at).astimezone().strftime(form)
+    except (ValueError, OverflowError, OSError):
+        return ""

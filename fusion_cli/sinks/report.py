@@ -1,0 +1,166 @@
+"""A run as a Markdown report, for a file, a wiki or an issue. Returns text, writes nothing; knows no file.
+
+What the models wrote is put in by `markdown`, which keeps it in its place.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from fusion_cli.markdown import contained, in_html, inline
+from fusion_cli.results import AskRun
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from fusion_cli.results import Analysis, AnalysisRun, Contradiction, Run, ToolResult
+
+_TITLE_CHARS = 120
+
+
+def report(
+    run: AskRun | AnalysisRun, question: str, facts: Sequence[str], *, unfinished: str = "", with_responses: bool = True
+) -> str:
+    """Return a whole run as Markdown: the question is its title, the responses are folded in.
+
+    Args:
+        run: Its result.
+        question: What was asked.
+        facts: What stands at its end, a line each.
+        unfinished: What there is of an answer that did not come to its end.
+        with_responses: Whether the responses are in it.
+    """
+    result = run.result if isinstance(run, AskRun) else run
+    parts = [*_asked(question), *(_answered(run, unfinished) if isinstance(run, AskRun) else ())]
+    if result:
+        parts += _analyzed(run, result)
+        parts += _said(result) if with_responses else ()
+        parts += _list("Failed", [f"{inline(each.label)}: {inline(each.error)}" for each in result.failed_models or ()])
+    parts += _list("Warnings", [inline(text) for text in run.warnings])
+    parts += _sources(run, result)
+    return "\n\n".join([*parts, "---", "  \n".join(map(inline, facts))]) + "\n"
+
+
+def _asked(question: str) -> Iterator[str]:
+    title, _, rest = question.strip().partition("\n")
+    yield f"# {inline(title, _TITLE_CHARS) or 'A question without words'}"
+    if rest.strip() or len(title) > _TITLE_CHARS:
+        yield contained(question.strip())
+
+
+def _answered(run: AskRun, unfinished: str) -> Iterator[str]:
+    if run.answer is not None:
+        yield "## Answer"
+        yield contained(run.answer)
+        return
+    yield "## No answer"
+    yield inline(run.error or run.failure_reason or "the run did not come to it")
+    if unfinished.strip():
+        yield "## Answer, cut off"
+        yield contained(unfinished)
+
+
+def _analyzed(run: Run, result: ToolResult) -> Iterator[str]:
+    analysis = result.analysis
+    if analysis is None:
+        yield "## No analysis"
+        yield inline(run.why_no_analysis or result.error or "the judge was not asked")
+        return
+    marks = _Marks(run)
+    yield from _list("Consensus", [marks.point(f"consensus[{n}]", text) for n, text in enumerate(analysis.consensus)])
+    if analysis.contradictions:
+        yield "## Contradictions"
+        yield _table(analysis.contradictions, marks)
+    yield from _list("Partial coverage", list(_partly(analysis, marks)))
+    insights = [
+        marks.point(where, row.insight, f"{marks.by(where, row.model)}: ")
+        for n, row in enumerate(analysis.unique_insights)
+        for where in [f"unique_insights[{n}]"]
+    ]
+    yield from _list("Unique insights", insights)
+    yield from _list(
+        "Blind spots", [marks.point(f"blind_spots[{n}]", text) for n, text in enumerate(analysis.blind_spots)]
+    )
+    checks = []
+    if run.supported:
+        checks.append(f"{run.supported.held} of {run.supported.checked} attributions have a quote that holds")
+    if run.second_look:
+        checks.append(f"the second look agrees on {run.second_look.agreement:.0%} of the points")
+    yield from _list("Checks", checks)
+
+
+class _Marks:
+    """Escapes what the judge wrote, and marks what did not hold."""
+
+    def __init__(self, run: Run) -> None:
+        self._unproven, self._unstable = run.unproven, run.unstable
+
+    def by(self, where: str, model: str) -> str:
+        return inline(model) + (" *(quote not found)*" if (where, model) in self._unproven else "")
+
+    def point(self, where: str, text: str, who: str = "") -> str:
+        return who + inline(text) + (" *(not in the second look)*" if where in self._unstable else "")
+
+
+def _partly(analysis: Analysis, marks: _Marks) -> Iterator[str]:
+    for n, row in enumerate(analysis.partial_coverage):
+        where = f"partial_coverage[{n}]"
+        yield marks.point(where, row.point) + f" ({', '.join(marks.by(where, model) for model in row.models)})"
+
+
+def _table(rows: Sequence[Contradiction], marks: _Marks) -> str:
+    """Return a row for each topic, with a column for everybody who takes a stance on any."""
+    models = list(dict.fromkeys(stance.model for row in rows for stance in row.stances))
+    lines = [["Topic", *map(inline, models)], ["---"] * (len(models) + 1)]
+    for n, row in enumerate(rows):
+        where = f"contradictions[{n}]"
+        cells: dict[str, list[str]] = {model: [] for model in models}
+        for m, stance in enumerate(row.stances):
+            unproven = marks.by(f"{where}.stances[{m}]", stance.model).removeprefix(inline(stance.model))
+            cells[stance.model].append(inline(stance.stance) + unproven)
+        lines.append([marks.point(where, row.topic), *("; ".join(said) for said in cells.values())])
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _said(result: ToolResult) -> Iterator[str]:
+    said = [
+        (each.label, each.model, "cut off by its token limit" if each.truncated else "", each.content)
+        for each in result.responses or ()
+    ]
+    said += [
+        (each.label, each.model, f"cut off: {each.error}", each.content)
+        for each in result.failed_models or ()
+        if each.content
+    ]
+    if said:
+        yield "## Responses"
+    for label, model, cut, text in said:
+        about = ", ".join(part for part in (model if model != label else "", cut) if part)
+        heading = in_html(label) + (f" ({in_html(about)})" if about else "")
+        yield f"<details>\n<summary>{heading}</summary>"
+        yield contained(text)
+        yield "</details>"
+
+
+def _sources(run: Run, result: ToolResult | None) -> Iterator[str]:
+    if not run.sources:
+        return
+    citing = run.cited_by((result.responses if result else None) or ())
+    yield "## Sources"
+    yield "\n".join(
+        f"{number}. {_address(source.url)}"
+        + (f": {inline(source.title)}" if source.title != source.url else "")
+        + (f" ({', '.join(map(inline, citing[source.url]))})" if source.url in citing else "")
+        for number, source in enumerate(run.sources, 1)
+    )
+
+
+def _address(url: str) -> str:
+    return f"<{url}>" if re.fullmatch(r"https?://[!-;=?-~]+", url) else inline(url)
+
+
+def _list(title: str, lines: Sequence[str]) -> Iterator[str]:
+    if lines:
+        yield f"## {title}"
+        yield "\n".join(f"- {line}" for line in lines)
