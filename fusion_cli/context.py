@@ -18,7 +18,7 @@ from fusion_cli.errors import SIGNALS, DegradedError, InterruptError, UsageError
 from fusion_cli.events import fan_out
 from fusion_cli.keys import obtain_key
 from fusion_cli.naming import Machine
-from fusion_cli.showing import Manner, prepare, sink_for
+from fusion_cli.showing import Manner, given_back_when_stopped, prepare, sink_for
 from fusion_cli.terminal import Terminal, one_line
 
 if TYPE_CHECKING:
@@ -155,8 +155,13 @@ class Context:
             journal = Journal(folder, errand.command, plan, errand.choices, errand.parent, notice)
         emit = fan_out([journal, shows] if journal else [shows])
         delivered = False
+
+        async def work() -> R:
+            with given_back_when_stopped(shows):
+                return await self._carry_out(story, plan, errand, emit, notice)
+
         try:
-            run = _run_to_the_end(self._carry_out(story, plan, errand, emit, notice))
+            run = _run_to_the_end(work())
             kept_as = journal.run if journal and not journal.has_failed else None
             run = run.model_copy(update={"run": kept_as, "warnings": [*run.warnings, *notices]})
             emit(RunCompleted(run))

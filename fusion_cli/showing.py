@@ -5,12 +5,17 @@ Decides which sink that is and what the terminal may be sent; knows no run and d
 
 from __future__ import annotations
 
+import os
+import signal
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from fusion_cli import settings
 from fusion_cli.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from fusion_cli.plan import Plan
     from fusion_cli.sinks.live.sink import LiveSink
     from fusion_cli.sinks.plain import PlainSink
@@ -83,3 +88,27 @@ def sink_for(
     )
     look = Look(terminal.size()[0], terminal.has_colour, terminal.is_ascii)
     return LiveSink(terminal, cast, look, terminal.size)
+
+
+@contextmanager
+def given_back_when_stopped(sink: PlainSink | LiveSink) -> Iterator[None]:
+    """Have Ctrl-Z leave the terminal to the shell as it was; called in the event loop that the sink is drawn by."""
+    import asyncio
+
+    from fusion_cli.sinks.plain import PlainSink
+
+    is_wanted = os.name != "nt" and signal.getsignal(signal.SIGTSTP) == signal.SIG_DFL
+    if isinstance(sink, PlainSink) or not is_wanted:
+        yield
+        return
+
+    def stop() -> None:
+        sink.pause()
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTSTP, stop)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGTSTP)

@@ -65,6 +65,11 @@ class Seen:
             assert self._read(), f"ended without {texts}: {self.emulator.text}"
         return self.emulator.text
 
+    def read_what_is_there(self) -> None:
+        """Read what has been written by now."""
+        while select.select([self._file], [], [], 0.2)[0]:
+            self._read()
+
     def end(self) -> int:
         """Read to the end and return the status; the terminal is as it was before."""
         while self._read():
@@ -157,6 +162,21 @@ def test_a_second_signal_gives_the_screen_back() -> None:
     with WireServer(default=hanging) as server, Seen(*ASK, server=server) as seen:
         seen.until("● anthropic/claude-opus-4.8  writing")
         seen.send(signal.SIGINT)
+        seen.send(signal.SIGINT)
+        assert seen.end() == 130
+
+
+def test_a_stop_gives_the_screen_back_until_it_goes_on() -> None:
+    """Ctrl-Z leaves the shell a terminal as it was; continued, the run is seen again."""
+    with WireServer(default=hanging) as server, Seen(*ASK, server=server) as seen:
+        seen.until("● anthropic/claude-opus-4.8  writing")
+        seen.send(signal.SIGTSTP)
+        assert os.WIFSTOPPED(os.waitpid(seen.pid, os.WUNTRACED)[1])
+        seen.read_what_is_there()
+        assert (seen.emulator.shows_cursor, seen.emulator.is_apart) == (True, False)
+        assert "writing" not in seen.emulator.text
+        seen.send(signal.SIGCONT)
+        seen.until("● anthropic/claude-opus-4.8  writing")
         seen.send(signal.SIGINT)
         assert seen.end() == 130
 

@@ -123,7 +123,7 @@ def test_a_first_turn_is_held_back_until_it_is_an_answer() -> None:
     """Words before a tool call are not shown; an answer without a panel is, whole."""
     cast = CAST._replace(consults=True)
     asks = Watched(cast)
-    assert asks.take([events.OuterDelta("I ask.")]) == "answer  openai/gpt-5  writing  0 s  ~2 tokens"
+    assert asks.take([events.OuterDelta("I ask.")]) == "answer  openai/gpt-5  writing  0 s  ~2 tokens\n  I ask."
     assert asks.take([events.OuterDiscarded(), events.OuterDecided(convene=True, forced=False)]) == ""
     alone = Watched(cast)
     alone.take([events.OuterDelta("The answer."), events.AnswerCompleted("The answer.")])

@@ -41,7 +41,9 @@ def frame(view: View, colours: Mapping[str, str], now: float, width: int, height
     if view.phase == "judge" and view.judge:
         return [_role_line("judge", view.judge, now, width)]
     if view.phase in ("outer", "answer"):
-        return [_role_line("answer", view.outer, now, width)]
+        room = min(_MOST_LINES, height - 1)  # for words that may be no answer yet
+        tail = last_lines(view.outer.tail, width - 2, room, blank=False) if view.phase == "outer" else []
+        return [_role_line("answer", view.outer, now, width), *((("  " + text, "dim"),) for text in tail)]
     if view.phase == "start" and view.engine:
         return [((padded("engine", 8), "dim"), (cut(view.engine, width - 8), ""))]
     return []

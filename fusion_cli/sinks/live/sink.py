@@ -134,6 +134,12 @@ class LiveSink:
             self._screen.close()
             self._terminal.undo = ""
 
+    def pause(self) -> None:
+        """Give the screen back for a while; the next frame takes it again."""
+        if not self._is_closed:
+            self._screen.close()
+            self._terminal.undo = ""
+
     def _arm(self, delay_s: float) -> None:
         """Have a frame drawn after so long, unless one is due earlier."""
         import asyncio

@@ -221,7 +221,9 @@ class View:
     def _panelist_is_over(self, event: events.PanelCompleted | events.PanelFailed, now: float) -> None:
         seat = self._seat(event.label)
         took_s = event.duration_s or (0.0 if seat.since is None else now - seat.since)
-        earlier = f" in the run {one_line(event.from_run, 80)}" if event.from_run else ""
+        earlier = ""
+        if event.from_run is not None:
+            earlier = f" in the run {one_line(event.from_run, 80)}" if event.from_run else " before"
         took = earlier or f" {'in' if isinstance(event, events.PanelCompleted) else 'after'} {took_s:.1f} s"
         if isinstance(event, events.PanelCompleted):
             seat.tokens, seat.cost = event.usage.completion_tokens, event.usage.cost
