@@ -63,6 +63,14 @@ def test_the_judge_says_what_it_does_and_how_far_it_is() -> None:
     assert lines_of(*begun) == ["judge   z/judge  reads 2 responses, writing  5 s  ~120 tokens"]
 
 
+def test_the_engine_comes_before_everybody() -> None:
+    """How far a download is stands alone until somebody is asked."""
+    progress = events.WeightsProgress("qwen", 123_000_000, 400_000_000, "the index", "MIT")
+    assert lines_of(progress) == ["engine  fetching qwen: 123 of 400 MB, 30%"]
+    assert lines_of(progress, events.EngineStarting("qwen")) == ["engine  loading qwen"]
+    assert lines_of(progress, *panel_at_work()) == lines_of(*panel_at_work())
+
+
 def test_who_is_waited_for_before_the_answer() -> None:
     """After the analysis the outer model is at work, though nothing has come from it."""
     assert lines_of(*judged()) == ["answer  openai/gpt-5  waiting  5 s"]

@@ -36,6 +36,8 @@ def frame(view: View, colours: Mapping[str, str], now: float, width: int, height
         height: Lines.
     """
     width, height = max(width, _NARROWEST), max(height, 1)
+    if view.engine:
+        return [((padded("engine", 8), "dim"), (cut(view.engine, width - 8), ""))]
     if view.phase == "panel":
         return _panel(view, colours, now, width, height)
     if view.phase == "judge" and view.judge:
@@ -44,8 +46,6 @@ def frame(view: View, colours: Mapping[str, str], now: float, width: int, height
         room = min(_MOST_LINES, height - 1)  # for words that may be no answer yet
         tail = last_lines(view.outer.tail, width - 2, room, blank=False) if view.phase == "outer" else []
         return [_role_line("answer", view.outer, now, width), *((("  " + text, "dim"),) for text in tail)]
-    if view.phase == "start" and view.engine:
-        return [((padded("engine", 8), "dim"), (cut(view.engine, width - 8), ""))]
     return []
 
 

@@ -137,7 +137,7 @@ class View:
         seats: The panelists that have been asked, by label.
         judge: The judge, once it has been asked.
         outer: The outer model.
-        engine: What is said of the embedded engine while it is all there is.
+        engine: What is said of the embedded engine before anybody can be asked.
         told: What the panel is asked, in one line.
         warning: The last one, in one line.
     """
@@ -195,7 +195,7 @@ class View:
             case events.AnswerCompleted() | events.RunCompleted():
                 self.phase = "over"
             case events.FusionInProgress(_, told):
-                self.told = one_line(told, 400)
+                self.told, self.engine = one_line(told, 400), ""
             case events.Warned(text):
                 self.warning = one_line(text, 400)
             case events.EngineStarting(name):
@@ -210,6 +210,7 @@ class View:
         return [self.seats[label] for label in sorted(self.seats, key=lambda label: self._order.get(label, last))]
 
     def _outer_works(self, phase: Literal["outer", "answer"], now: float) -> None:
+        self.engine = ""
         if self.phase != phase:
             self.phase = phase
             self.outer = Worker(self.outer.label)
