@@ -198,6 +198,31 @@ def test_a_warning_after_the_end_is_a_note() -> None:
     assert watched.terminal.notes == ["warning: the disk is full"]
 
 
+def test_what_cannot_be_drawn_gives_the_screen_back_at_once() -> None:
+    """A mistake of ours ends the view: the record so far stands, and answer and analysis are printed by others."""
+    watched = Watched()
+    watched.take(panel_at_work())
+    with pytest.raises(AttributeError):
+        watched.sink(events.AnalysisCompleted(None, 1.0))  # type: ignore[arg-type]  # which nothing can draw
+    watched.take(answered(), draws=False)
+    assert watched.end().startswith("panel   openai/gpt-5")
+    assert (watched.sink.answer_shown, watched.sink.analysis_shown) == (False, False)
+
+
+def test_what_is_not_written_is_not_shown() -> None:
+    """An answer counts as shown when the terminal has it, and not before."""
+    watched = Watched()
+    watched.take(answered(), draws=False)
+    assert not watched.sink.answer_shown
+    watched.sink.draw()
+    assert watched.sink.answer_shown
+    broken = Watched()
+    broken.take(answered(), draws=False)
+    broken.terminal.is_broken = True
+    broken.sink.close()
+    assert not broken.sink.answer_shown
+
+
 class TestTimes:
     """When it draws."""
 

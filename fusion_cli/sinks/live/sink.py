@@ -94,8 +94,8 @@ class LiveSink:
         self._responses: dict[str, str] = {}
         self._panel_recorded = False
         self._answer = _Answer()
-        self.answer_shown = False
-        self.analysis_shown = False
+        self._answer_recorded = self._analysis_recorded = False
+        self.answer_shown = self.analysis_shown = False
 
     def __call__(self, event: events.Event) -> None:
         """Take one event in."""
@@ -103,6 +103,13 @@ class LiveSink:
             if isinstance(event, events.Warned):
                 self._terminal.note(f"warning: {one_line(event.text, 400)}")
             return
+        try:
+            self._take(event)
+        except Exception:
+            self._give_up()
+            raise
+
+    def _take(self, event: events.Event) -> None:
         self._view.take(event, self._now())
         match event:
             case events.PanelDelta() | events.AnalysisDelta():
@@ -124,15 +131,15 @@ class LiveSink:
         self._is_closed = True
         if self._timer:
             self._timer.cancel()
-        try:
+        with suppress(Exception):  # a terminal that is gone costs nobody what is still to be done
             self._record_panel()
             self._warn_of_dropped()
             self._put_answer(self._answer.end() if self._answer.is_settled else [])
-            self._show("".join(self._record), [])
-        finally:
-            self._record.clear()
+            self._show(self._flushed(), [])
+            self._note_shown()
+        with suppress(Exception):
             self._screen.close()
-            self._terminal.undo = ""
+        self._terminal.undo = ""
 
     def pause(self) -> None:
         """Give the screen back for a while; the next frame takes it again."""
@@ -181,14 +188,22 @@ class LiveSink:
             lines: list[Line] = [((line, ""),) for line in last_lines(self._answer.open, columns - 1, room)]
         else:
             lines = frame(self._view, self._colours, self._now(), columns - 1, height - 2)
-        record = "" if apart else "".join(self._record)
         drawn = [(styled(line, self._look), "".join(text for text, _ in line)) for line in lines]
         if apart and not self._screen.is_apart and self._record:
-            self._screen.show("".join(self._record), [])
-            self._record.clear()
-        elif not apart:
-            self._record.clear()
-        self._show(record, drawn, apart=apart)
+            self._show(self._flushed(), [])
+        self._show("" if apart else self._flushed(), drawn, apart=apart)
+        if not apart:
+            self._note_shown()
+
+    def _flushed(self) -> str:
+        """Return what is to be added to the record, which has it then."""
+        record = "".join(self._record)
+        self._record.clear()
+        return record
+
+    def _note_shown(self) -> None:
+        """Note what has been written: only then is it shown."""
+        self.answer_shown, self.analysis_shown = self._answer_recorded, self._analysis_recorded
 
     def _show(self, record: str, drawn: list[tuple[str, str]], *, apart: bool = False) -> None:
         if apart:
@@ -199,8 +214,11 @@ class LiveSink:
 
     def _give_up(self) -> None:
         self._is_closed = True
+        if self._timer:
+            self._timer.cancel()
         with suppress(Exception):
-            self._screen.close()
+            self._show(self._flushed(), [])
+        self._terminal.undo = ""
 
     def _put_on_record(self, event: events.Event) -> None:
         match event:
@@ -222,7 +240,7 @@ class LiveSink:
                 self._put_answer(self._answer.end())
                 self._record.append("\n")
                 self._answer = _Answer()
-                self.answer_shown = True
+                self._answer_recorded = True
             case events.Warned(text) if self._view.phase == "judge":  # it stands with the analysis that it is about
                 self._dropped.append(one_line(text, 400))
             case events.Warned(text):
@@ -305,7 +323,7 @@ class LiveSink:
         found = Findings(event.analysis, labels, event.quotes, event.supported, event.second_look, dropped, silent)
         end = [] if self._cast.answers else ["\n"]
         self._record += ["\n", analysis_view(found, self._look._replace(width=self._size()[0] - 1)), *end]
-        self.analysis_shown = True
+        self._analysis_recorded = True
 
     def _put_answer(self, finished: list[tuple[str, bool, bool]]) -> None:
         for text, goes_on, is_plain in finished:
