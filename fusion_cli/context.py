@@ -18,6 +18,7 @@ from fusion_cli.errors import SIGNALS, DegradedError, InterruptError, UsageError
 from fusion_cli.events import fan_out
 from fusion_cli.keys import obtain_key
 from fusion_cli.naming import Machine
+from fusion_cli.showing import Manner, given_back_when_stopped, prepare, sink_for
 from fusion_cli.terminal import Terminal, one_line
 
 if TYPE_CHECKING:
@@ -64,20 +65,21 @@ class Context:
 
     Args:
         config_flag: What the global `--config` named.
-        is_verbose: Whether the user wants to hear more.
+        manner: How much is shown.
         save: Whether runs are kept, where that was said.
 
     Raises:
-        UsageError: There is no standard output.
+        UsageError: There is no standard output, or what was said of the manner makes no sense.
     """
 
-    def __init__(self, config_flag: Path | None, *, is_verbose: bool = False, save: bool | None = None) -> None:
+    def __init__(self, config_flag: Path | None, manner: Manner = Manner(), *, save: bool | None = None) -> None:  # noqa: B008 - immutable
         self._config_flag = config_flag
         self._save = save
-        self._is_verbose = is_verbose
+        self._manner = manner
         self.terminal = Terminal()
         if sys.stdout is None:
             raise UsageError("standard output is closed: there is nowhere to put the answer")
+        self._draws = prepare(self.terminal, manner)
 
     @cached_property
     def settings(self) -> Settings:
@@ -132,33 +134,44 @@ class Context:
         """
         from fusion_cli.events import RunCompleted, Warned
         from fusion_cli.sinks.journal import Journal
-        from fusion_cli.sinks.plain import PlainSink
 
-        plain = PlainSink(self.terminal, show_answer=show_answer, is_verbose=self._is_verbose)
+        shows = sink_for(
+            self._manner,
+            self.terminal,
+            plan,
+            answers=errand.command == "ask",
+            show_answer=show_answer,
+            draws=self._draws,
+        )
         notices: list[str] = []
 
         def notice(text: str) -> None:
             notices.append(text)
-            plain(Warned(text))
+            shows(Warned(text))
 
         journal = None
         if self.settings.save is not False if self._save is None else self._save:
             folder = self.settings.runs_dir
             journal = Journal(folder, errand.command, plan, errand.choices, errand.parent, notice)
-        emit = fan_out([journal, plain] if journal else [plain])
+        emit = fan_out([journal, shows] if journal else [shows])
         delivered = False
+
+        async def work() -> R:
+            with given_back_when_stopped(shows):
+                return await self._carry_out(story, plan, errand, emit, notice)
+
         try:
-            run = run_to_the_end(self._carry_out(story, plan, errand, emit, notice))
+            run = run_to_the_end(work())
             kept_as = journal.run if journal and not journal.has_failed else None
             run = run.model_copy(update={"run": kept_as, "warnings": [*run.warnings, *notices]})
             emit(RunCompleted(run))
-            deliver(run, plain.answer_shown)
+            deliver(run, shows.answer_shown if errand.command == "ask" else shows.analysis_shown)
             delivered = True
         except DegradedError:  # everything was written, it was just not good enough
             delivered = True
             raise
         finally:
-            plain.close()
+            shows.close()
             if journal:
                 journal.close()
                 if not delivered:
@@ -213,7 +226,7 @@ class Context:
             async with AsyncExitStack() as stack:
                 endpoints = await self._endpoints(plan, errand.asks, emit, stack)
                 client = await stack.enter_async_context(
-                    ChatClient(endpoints, on_first_request=_warm_up, cache_dir=self.settings.cache_dir)
+                    ChatClient(endpoints, on_first_request=self._warm_up, cache_dir=self.settings.cache_dir)
                 )
                 finished.append(await story(plan, await self._equipped(plan, client, stack), emit))
                 for text in client.notices:
@@ -284,9 +297,20 @@ class Context:
         """Say where what was paid for is, when the run did not deliver it."""
         if not journal.has_kept:
             return
-        self.terminal.note(f"Kept in {one_line(str(journal.path), 1000)}")
+        self.terminal.insist(f"Kept in {one_line(str(journal.path), 1000)}")
         again = f"{command} --resume" if command in ("ask", "analyze") else "runs show"
-        self.terminal.note(f"To go on: fusion {again} {journal.run}")
+        self.terminal.insist(f"To go on: fusion {again} {journal.run}")
+
+    def _warm_up(self) -> None:
+        """Import what is needed after the first response while the network is waited for."""
+        import asyncio
+        import gc
+
+        gc.enable()
+        loop = asyncio.get_running_loop()
+        loop.run_in_executor(None, import_module, "fusion_cli.analysis")
+        if self._draws:
+            loop.run_in_executor(None, import_module, "rich.markdown")
 
     @contextmanager
     def _cancelling(self, task: asyncio.Task[None]) -> Iterator[list[int]]:
@@ -332,12 +356,3 @@ def run_to_the_end(work: Coroutine[None, None, T]) -> T:
     finally:
         loop.run_until_complete(end_what_is_left())
         loop.close()
-
-
-def _warm_up() -> None:
-    """Import what is needed after the first response while the network is waited for."""
-    import asyncio
-    import gc
-
-    gc.enable()
-    asyncio.get_running_loop().run_in_executor(None, import_module, "fusion_cli.analysis")

@@ -115,23 +115,75 @@ def told_as_json(describe: Callable[[FusionError], Run], terminal: Terminal, *, 
         raise error from bug
 
 
-def deliver_analysis(run: AnalysisRun, _shown: bool, *, terminal: Terminal, as_json: bool, strict: bool | None) -> None:
+def deliver_analysis(
+    run: AnalysisRun,
+    shown: bool,
+    *,
+    terminal: Terminal,
+    as_json: bool,
+    strict: bool | None,
+    tells_calls: bool = False,
+) -> None:
     """Print the analysis of `analyze` or `judge`; without one, the responses, and raise.
+
+    Args:
+        run: The finished run.
+        shown: Whether its analysis is on the screen already.
+        terminal: Where to.
+        as_json: Whether one JSON object is wanted.
+        strict: Whether a degraded run is an error.
+        tells_calls: Whether to say what each call took.
 
     Raises:
         FusionError: There is no analysis, or it is degraded where that is not acceptable.
     """
-    from fusion_cli.sinks.analysis_text import analysis_text
-
     if as_json:
         terminal.write_json(run.model_dump())
-    elif text := analysis_text(run):
-        terminal.write_line(text)
+    else:
+        _print_analysis(run, terminal, shown=shown)
     if took := what_it_took(run.usage):
         terminal.note(f"usage   {took}")
+    if tells_calls:
+        tell_calls(run, terminal)
     if run.cause is None and run.analysis is None:
         raise DegradedError(run.warnings[-1] if run.warnings else "there is no analysis")
     conclude(run, strict=strict)
+
+
+def _print_analysis(run: AnalysisRun, terminal: Terminal, *, shown: bool) -> None:
+    """Print a run's analysis and sources: drawn where a person looks, in plain text for whatever else reads it."""
+    from fusion_cli.sinks.analysis_text import analysis_text, source_lines
+
+    if run.analysis is None or not (shown or terminal.stdout_is_tty or terminal.has_colour):
+        if text := analysis_text(run):
+            terminal.write_line(text)
+        return
+    from fusion_cli.sinks.analysis_view import Findings, analysis_view
+    from fusion_cli.sinks.drawing import Look
+
+    if not shown:
+        failed = [row.label for row in run.failed_models or ()]
+        labels = (*(row.label for row in run.responses or ()), *failed)
+        findings = Findings(run.analysis, labels, run.quotes, run.supported, run.second_look, silent=frozenset(failed))
+        terminal.write(analysis_view(findings, Look(terminal.size()[0] - 1, terminal.has_colour, terminal.is_ascii)))
+    if sources := source_lines(run, run.responses or ()):
+        terminal.write_line("\n" * (not shown) + "\n".join(["Sources:", *sources]))
+
+
+def tell_calls(run: Run, terminal: Terminal) -> None:
+    """Say what each call took: time, tokens in and out, attempts and dollars, as far as they are known."""
+    for call in run.calls:
+        usage = call.usage
+        tokens = (usage.prompt_tokens, usage.completion_tokens) if usage else (None, None)
+        said = [f"{call.duration_s:.1f} s"]
+        said += [
+            f"{number:,} tokens {way}" for number, way in zip(tokens, ("in", "out"), strict=True) if number is not None
+        ]
+        said += [f"{call.attempts} attempts"] if call.attempts > 1 else []
+        said += [shown_dollars(usage.cost)] if usage and usage.cost is not None else []
+        said += [f"failed: {one_line(call.error)}"] if call.error else []
+        who = "answer" if call.role == "outer" else call.role
+        terminal.note(f"call    {who:<6}  {one_line(call.label, 80)}  {', '.join(said)}")
 
 
 def what_it_took(usage: RunUsage) -> str:

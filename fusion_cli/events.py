@@ -147,6 +147,14 @@ class AnalysisInProgress(NamedTuple):
     type: Literal["analysis.in_progress"] = "analysis.in_progress"
 
 
+class AnalysisDelta(NamedTuple):
+    """How many characters the judge wrote and thought since the last delta: what it writes is no text for people."""
+
+    text_chars: int
+    reasoning_chars: int
+    type: Literal["analysis.delta"] = "analysis.delta"
+
+
 class AnalysisToolCall(NamedTuple):
     """A tool call is carried out for the judge, as `PanelToolCall` is for a panelist."""
 
@@ -214,6 +222,7 @@ Event = (
     | PanelCompleted
     | PanelFailed
     | AnalysisInProgress
+    | AnalysisDelta
     | AnalysisToolCall
     | AnalysisCompleted
     | AnalysisFailed

@@ -242,6 +242,8 @@ class _Sitting:
     def _show(self, delta: Delta) -> None:
         if delta.step:
             self._record.emit(events.AnalysisToolCall(*delta.step))
+        elif delta.text or delta.reasoning:
+            self._record.emit(events.AnalysisDelta(len(delta.text), len(delta.reasoning)))
 
     def _messages(
         self, responses: Mapping[str, str], sources: prompts.Cited, *, reverse: bool = False, attached: bool = False

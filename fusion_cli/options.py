@@ -341,7 +341,21 @@ Raw = Annotated[
     bool,
     typer.Option("--raw", help="In a pipe or a file, leave control characters in what models wrote."),
 ]
-Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say more: which calls were tried again, and why.")]
+Verbose = Annotated[
+    bool,
+    typer.Option("-v", "--verbose", help="Say more: what was tried again and why, and what each call took."),
+]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print the result alone; errors are still told.")]
+ShowResponses = Annotated[bool, typer.Option("--show-responses", help="Print each panelist's full response, too.")]
+Color = Annotated[
+    str | None,
+    typer.Option(
+        "--color",
+        metavar="auto|always|never",
+        help="Colours: on a terminal (auto), in a pipe too, or nowhere.",
+        autocompletion=lambda: ["auto", "always", "never"],
+    ),
+]
 DryRun = Annotated[
     bool,
     typer.Option("--dry-run", help="Print who would be asked and what that may take, and ask nobody."),

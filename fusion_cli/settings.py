@@ -17,7 +17,7 @@ from fusion_cli.choices import Choices
 from fusion_cli.errors import ConfigError, CredentialError, UsageError
 from fusion_cli.presets import Preset
 from fusion_cli.providers import Provider, key_in, read_providers
-from fusion_cli.values import MODEL, MisfitError, as_data, describe, fit_model, printable
+from fusion_cli.values import COLOR, MODEL, MisfitError, as_data, describe, fit_model, printable
 
 _LINUX_DIRS = {"config": ".config", "data": ".local/share", "cache": ".cache"}
 _OF_PROVIDERS = ("base_url", "api_key_env", "api_key_file", "api_key_command")
@@ -107,6 +107,49 @@ class Entry(NamedTuple):
     key: str
     value: Any
     source: str
+
+
+class Screen(NamedTuple):
+    """What the environment says of the screen.
+
+    Attributes:
+        term: What kind of terminal it is.
+        is_ci: Whether no person but a machine's log is looking.
+        no_color: NO_COLOR (https://no-color.org) is set.
+        force_color: FORCE_COLOR is, and not 0.
+    """
+
+    term: str = ""
+    is_ci: bool = False
+    no_color: bool = False
+    force_color: bool = False
+
+    def has_colour(self, flag: str | None, *, by_itself: bool) -> bool:
+        """Tell whether standard output gets colours.
+
+        Args:
+            flag: What `--color` says, if anything; it wins over the environment.
+            by_itself: Whether it would get them if nobody said anything.
+
+        Raises:
+            UsageError: The flag says none of auto, always and never.
+        """
+        if flag is not None:
+            flag = COLOR.fit(COLOR.read(flag), "--color")
+        if flag in ("always", "never"):
+            return flag == "always"
+        return not self.no_color and (self.force_color or by_itself)
+
+
+def read_screen(environ: Mapping[str, str] | None = None) -> Screen:
+    """Read from the environment, `os.environ` when None, what the screen is and is to show."""
+    environ = os.environ if environ is None else environ
+    return Screen(
+        environ.get("TERM", ""),
+        is_ci=environ.get("CI", "").lower() not in ("", "0", "false"),
+        no_color=bool(environ.get("NO_COLOR", "")),
+        force_color=environ.get("FORCE_COLOR", "") not in ("", "0"),
+    )
 
 
 def load(

@@ -94,6 +94,9 @@ class Terminal:
     Attributes:
         has_written: Whether anything went to standard output.
         is_raw: Whether untrusted text is left as it is, where standard output is no terminal.
+        is_quiet: Whether notes are kept back.
+        undo: What takes back what was done to the screen, for an end at once.
+        has_colour: Whether what goes to standard output may have escape codes for colour.
     """
 
     def __init__(self) -> None:
@@ -104,6 +107,9 @@ class Terminal:
                 )  # a character that the locale lacks must not cost the answer
         self.has_written = False
         self.is_raw = False
+        self.is_quiet = False
+        self.undo = ""
+        self.has_colour = False
         self._line_open = False
 
     @cached_property
@@ -115,6 +121,38 @@ class Terminal:
     def stderr_is_tty(self) -> bool:
         """Whether a person reads the notes."""
         return _is_tty(sys.stderr)
+
+    def can_be_drawn_on(self, term: str) -> bool:
+        """Tell whether standard output is a screen whose cursor can be moved.
+
+        Args:
+            term: What the environment says that it is (TERM).
+        """
+        if not self.stdout_is_tty or (os.name != "nt" and not term):
+            return False
+        try:
+            import curses
+        except ImportError:  # Windows, where a terminal of today can do it
+            return term != "dumb"
+        try:
+            curses.setupterm(term, sys.stdout.fileno())
+            return bool(curses.tigetstr("cuu1") and curses.tigetstr("el"))
+        except (curses.error, TypeError, ValueError):  # nothing is known of it
+            return False
+
+    @property
+    def is_ascii(self) -> bool:
+        """Whether standard output's encoding has few characters beyond ASCII."""
+        return not (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "").startswith("utf")
+
+    @staticmethod
+    def size() -> tuple[int, int]:
+        """Return the screen's columns and lines as they are now."""
+        try:
+            columns, lines = os.get_terminal_size(sys.stdout.fileno())
+        except (OSError, ValueError, AttributeError):
+            columns = lines = 0
+        return columns or 80, lines or 24
 
     @staticmethod
     def stdin_has_material() -> bool:
@@ -145,6 +183,11 @@ class Terminal:
             raise FusionError(f"standard output: {error.strerror or error}") from None
         self._line_open = not text.endswith("\n")
 
+    def draw(self, text: str) -> None:
+        """Write what moves on the screen, escape codes and all; it leaves the cursor where a line begins."""
+        self.write(text)
+        self._line_open = False
+
     def write_line(self, text: str) -> None:
         """Write untrusted text to standard output, cleaned, with one line feed at its end."""
         safe = text if self.is_raw and not self.stdout_is_tty else clean(text)
@@ -162,6 +205,11 @@ class Terminal:
             self.write("\n")
 
     def note(self, text: str) -> None:
+        """Write one line to standard error, unless notes are kept back; `text` must be clean."""
+        if not self.is_quiet:
+            self.insist(text)
+
+    def insist(self, text: str) -> None:
         """Write one line to standard error, broken between words where a person reads it; `text` must be clean."""
         if self._line_open and self.stdout_is_tty and self.stderr_is_tty:
             self.end_line()
@@ -174,10 +222,10 @@ class Terminal:
             return
 
     def leave_at_once(self, status: int) -> NoReturn:
-        """End the process without any clearing up but the cursor's, which a progress bar hides."""
+        """End the process without any clearing up but the screen's: what moves on it hides the cursor."""
         if self.stderr_is_tty:
             with suppress(OSError):
-                os.write(2, b"\x1b[?25h")
+                os.write(2, self.undo.encode("ascii") + b"\x1b[?25h")
         os._exit(status)
 
 

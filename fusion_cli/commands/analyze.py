@@ -37,7 +37,10 @@ def analyze(
     allow_unknown_cost: options.AllowUnknownCost = None,
     strict: options.Strict = None,
     save: options.Save = None,
+    quiet: options.Quiet = False,
     verbose: options.Verbose = False,
+    show_responses: options.ShowResponses = False,
+    color: options.Color = None,
     raw: options.Raw = False,
     dry_run: options.DryRun = False,
     json: options.AsJson = False,
@@ -58,8 +61,10 @@ def analyze(
     from fusion_cli.launch import Wishes, launch
     from fusion_cli.outcome import analysis_run_without_calls
     from fusion_cli.planning import make_plan
+    from fusion_cli.showing import Manner
 
-    context = Context(ctx.obj, is_verbose=verbose, save=save)
+    manner = Manner(quiet, verbose, color, show_responses and not json, draws=not json)
+    context = Context(ctx.obj, manner, save=save)
     terminal = context.terminal
     terminal.is_raw = raw
     with delivery.told_as_json(analysis_run_without_calls, terminal, wanted=json):
@@ -76,5 +81,7 @@ def analyze(
             plan = make_plan(choices, context.settings, asked, context.machine, outer_is_judge=True, web=bool(web))
             earlier, errand = None, Errand("analyze", choices, plan.models)
         strict = context.settings.strict if strict is None else strict
-        deliver = partial(delivery.deliver_analysis, terminal=terminal, as_json=json, strict=strict)
+        deliver = partial(
+            delivery.deliver_analysis, terminal=terminal, as_json=json, strict=strict, tells_calls=verbose
+        )
         launch(context, pipeline.analyze, plan, errand, deliver, Wishes(dry_run, json, answers=False), earlier)

@@ -72,7 +72,10 @@ def ask(
     allow_unknown_cost: options.AllowUnknownCost = None,
     strict: options.Strict = None,
     save: options.Save = None,
+    quiet: options.Quiet = False,
     verbose: options.Verbose = False,
+    show_responses: options.ShowResponses = False,
+    color: options.Color = None,
     raw: options.Raw = False,
     dry_run: options.DryRun = False,
     json: options.AsJson = False,
@@ -91,8 +94,10 @@ def ask(
     from fusion_cli.launch import Wishes, launch
     from fusion_cli.outcome import ask_run_without_calls
     from fusion_cli.planning import make_plan
+    from fusion_cli.showing import Manner
 
-    context = Context(ctx.obj, is_verbose=verbose, save=save)
+    manner = Manner(quiet, verbose, color, show_responses and not json, draws=not json)
+    context = Context(ctx.obj, manner, save=save)
     terminal = context.terminal
     terminal.is_raw = raw
 
@@ -107,6 +112,8 @@ def ask(
             said = (run.result.responses if run.result else None) or ()
             terminal.write_line("\n" + "\n".join(["Sources:", *source_lines(run, said)]))
         terminal.note(whether_the_panel_met(run, plan))
+        if verbose:
+            delivery.tell_calls(run, terminal)
         delivery.conclude(run, strict=context.settings.strict if strict is None else strict)
 
     with delivery.told_as_json(ask_run_without_calls, terminal, wanted=json):

@@ -71,7 +71,9 @@ def judge(
     allow_unknown_cost: options.AllowUnknownCost = None,
     strict: options.Strict = None,
     save: options.Save = None,
+    quiet: options.Quiet = False,
     verbose: options.Verbose = False,
+    color: options.Color = None,
     raw: options.Raw = False,
     dry_run: options.DryRun = False,
     json: options.AsJson = False,
@@ -94,8 +96,10 @@ def judge(
     from fusion_cli.launch import Wishes, launch
     from fusion_cli.outcome import analysis_run_without_calls
     from fusion_cli.planning import make_judge_plan
+    from fusion_cli.showing import Manner
 
-    context = Context(ctx.obj, is_verbose=verbose, save=save)
+    manner = Manner(quiet, verbose, color, draws=not json)
+    context = Context(ctx.obj, manner, save=save)
     terminal = context.terminal
     terminal.is_raw = raw
     with delivery.told_as_json(analysis_run_without_calls, terminal, wanted=json):
@@ -105,7 +109,9 @@ def judge(
         plan = plan._replace(warnings=(*work.warnings, *plan.warnings))
         story = partial(pipeline.judge_responses, missing=work.missing)
         strict = context.settings.strict if strict is None else strict
-        deliver = partial(delivery.deliver_analysis, terminal=terminal, as_json=json, strict=strict)
+        deliver = partial(
+            delivery.deliver_analysis, terminal=terminal, as_json=json, strict=strict, tells_calls=verbose
+        )
         errand = Errand("judge", choices.over(work.choices), {plan.judge}, work.earlier.run or None)
         launch(context, story, plan, errand, deliver, Wishes(dry_run, json, answers=False), work.earlier)
 

@@ -99,7 +99,7 @@ class Journal:
                 self._gather(events.PanelDelta, label, text)
             case events.OuterDelta(text) | events.AnswerDelta(text):
                 self._gather(type(event), "", text)
-            case events.WeightsProgress():
+            case events.WeightsProgress() | events.AnalysisDelta():
                 return
             case _:
                 if isinstance(event, events.PanelCompleted):  # which has it whole

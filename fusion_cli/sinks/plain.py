@@ -27,12 +27,19 @@ class PlainSink:
         terminal: Where to.
         show_answer: Whether the answer is shown while it is written.
         is_verbose: Whether every call that is tried again is told of, not only one that has to wait.
+        show_responses: Whether each response is written to standard output.
 
     Attributes:
         answer_shown: Whether all of the answer has been.
+        analysis_shown: Whether the analysis has been, which it never is.
     """
 
-    def __init__(self, terminal: Terminal, *, show_answer: bool, is_verbose: bool = False) -> None:
+    analysis_shown = False
+
+    def __init__(
+        self, terminal: Terminal, *, show_answer: bool, is_verbose: bool = False, show_responses: bool = False
+    ) -> None:
+        self._show_responses = show_responses
         self._terminal = terminal
         self._show_answer = show_answer
         self._is_verbose = is_verbose
@@ -47,7 +54,7 @@ class PlainSink:
     def __call__(self, event: events.Event) -> None:
         """Show one event."""
         match event:
-            case events.PanelDelta():
+            case events.PanelDelta() | events.AnalysisDelta():
                 return
             case events.OuterDelta(text):
                 self._hold(text)
@@ -77,10 +84,12 @@ class PlainSink:
                 self._note("panel", label, f"answered in the run {one_line(run, 80)}")
             case events.PanelFailed(label, _, error, from_run=str(run)):
                 self._note("panel", label, f"failed in the run {one_line(run, 80)}: {one_line(error)}")
-            case events.PanelCompleted(label, _, _, duration_s, usage, truncated, citations):
+            case events.PanelCompleted(label, _, content, duration_s, usage, truncated, citations):
                 cut = ", cut off" if truncated else ""
                 cited = f", {_count(len(citations), 'source')}" if citations else ""
                 self._note("panel", label, f"answered in {duration_s:.1f} s{_tokens(usage)}{cited}{cut}")
+                if self._show_responses:
+                    self._terminal.write_line(f"## {one_line(label, 80)}\n\n{content.strip()}\n")
             case events.PanelFailed(status_code=401) if self._refused:
                 return  # the same key, refused to the next one
             case events.PanelFailed(label, _, error, status_code, _, duration_s):
@@ -147,7 +156,7 @@ class PlainSink:
             self._terminal.note(
                 f"engine  fetching {one_line(event.name)}, {size}, {event.licence}, from {one_line(event.source)}"
             )
-        if not self._terminal.stderr_is_tty:
+        if not self._terminal.stderr_is_tty or self._terminal.is_quiet:
             return
         if self._bar is None:
             self._bar = _progress_bar()

@@ -7,16 +7,19 @@ Python program, `bare.py`, and plain httpx; the model server is the tests' own, 
 import argparse
 import json
 import os
+import pty
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
 
+from tests.benchmarks.draw import TEXT
 from tests.wire.server import Reply, Request, WireServer, deliberation
 from tests.wire.server_encode import events
 
@@ -28,6 +31,7 @@ ASK = ["ask", "--tool-choice", "required", *MODELS, "-j", "openai/gpt-5", "-m", 
 COMPLETION = {"_FUSION_COMPLETE": "complete_bash", "COMP_WORDS": "fusion a", "COMP_CWORD": "1"}
 PANELISTS, CALLS, LEGS = 3, 5, 3  # three panelists at once, then the judge, then the answer
 STREAM_EVENTS, STREAM_CHARS = 40_000, 8
+DRAWN_TOKENS = (1_000, 10_000, 100_000)
 TIMEOUT_S = 60
 
 Sample = tuple[float, ...]
@@ -157,6 +161,58 @@ def stream_throughput(bench: Bench) -> None:
         report(name, ">= 100 k/s", "k/s", column(ours, 0), column(rivals, 0), ratio=True)
 
 
+def drawing(bench: Bench) -> None:
+    """Measure what the live view costs per 1,000 tokens, against the plain sink, and a run's time on a terminal."""
+    for what, target in (("panel", "<= 35 ms"), ("answer", "<= 50 ms")):
+        for tokens in DRAWN_TOKENS:
+            name = f"g  draw {what}, {tokens:>7,} tokens : plain"
+            with measuring(name):
+
+                def sample(how: str, what: str = what, tokens: int = tokens) -> Sample:
+                    command = [sys.executable, "-m", "tests.benchmarks.draw", what, how, str(tokens)]
+                    return (json.loads(bench.run(command)[2])["cpu_ms"] / tokens * 1000,)
+
+                ours, rivals = bench.pairs(partial(sample, "live"), partial(sample, "plain"))
+                report(name, target, "ms", column(ours, 0), column(rivals, 0), ratio=False)
+    with WireServer(streaming(bench.latency_s), api_key="canary") as server, measuring("h  on a terminal : -q"):
+
+        def run(*options: str) -> Sample:
+            environment = {"PATH": os.environ["PATH"], "HOME": bench.home, "LANG": "C.UTF-8", "TERM": "xterm"}
+            reached = {"OPENROUTER_BASE_URL": server.url, "OPENROUTER_API_KEY": "canary"}
+            started = time.monotonic()
+            status = on_a_pty([bench.fusion, *ASK, *options], environment | reached)
+            if status:
+                raise UnmeasuredError(f"{options}: status {status}")
+            return ((time.monotonic() - started) * 1000,)
+
+        ours, rivals = bench.pairs(run, partial(run, "-q"))
+        report("h  run on a terminal : the same, -q", "<= 1.03 x", "ms", column(ours, 0), column(rivals, 0), ratio=True)
+
+
+def streaming(latency_s: float) -> Callable[[Request], Reply]:
+    """Return the server's usual behaviour, but that panelists and outer model write some hundred tokens each."""
+    usual = deliberation(latency_s)
+
+    def respond(request: Request) -> Reply:
+        if request.role == "judge":
+            return usual(request)
+        return Reply(TEXT * 2, delay_first_s=latency_s, delay_chunk_s=0.004, chunk_chars=8)
+
+    return respond
+
+
+def on_a_pty(command: list[str], environment: dict[str, str]) -> int:
+    """Run a command on a terminal, whose output is read and dropped, and return its status."""
+    screen, theirs = pty.openpty()
+    process = subprocess.Popen(command, env=environment, stdin=theirs, stdout=theirs, stderr=theirs, cwd=ROOT)
+    os.close(theirs)
+    with suppress(OSError):  # Linux ends a terminal whose last user has gone with EIO
+        while os.read(screen, 65536):
+            pass
+    os.close(screen)
+    return process.wait(TIMEOUT_S)
+
+
 class measuring:  # noqa: N801 - reads as a verb: with measuring(...)
     """Turn an UnmeasuredError into a line of the table."""
 
@@ -184,9 +240,9 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=0.3, metavar="S", help="of each model call; default 0.3")
     beside = str(Path(sys.executable).with_name("fusion"))
     parser.add_argument("--fusion", default=beside, help="the command; default: the one beside this Python")
-    parser.add_argument("--only", choices=["start", "runs", "stream"], help="measure only this part")
+    parser.add_argument("--only", choices=["start", "runs", "stream", "draw"], help="measure only this part")
     options = parser.parse_args()
-    parts = {"start": start_up, "runs": whole_runs, "stream": stream_throughput}
+    parts = {"start": start_up, "runs": whole_runs, "stream": stream_throughput, "draw": drawing}
     print(f"{options.rounds} pairs, {os.cpu_count()} cores, Python {sys.version.split()[0]}, {options.fusion}\n")
     print(f"{'':41}  {'fusion: min, median, max':>28}   {'rival: min, median, max':>28}  {'by pairs':<12} target")
     with tempfile.TemporaryDirectory() as home:

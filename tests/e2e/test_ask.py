@@ -233,11 +233,12 @@ def test_failed_answer_keeps_the_panel(tmp_path: Path) -> None:
 
 
 def test_terminal_streams_the_answer_and_nothing_hostile() -> None:
-    """On a terminal no escape code, control or hidden direction mark of a model reaches the screen."""
+    """On a dumb terminal no escape code, control or hidden direction mark of a model reaches the screen."""
     with WireServer(default=deliberation(latency_s=0)) as server:
         server.script("openai/gpt-5", Reply(HOSTILE, chunk_chars=1), role="outer")
         server.script("anthropic/claude-opus-4.8", failure(400, HOSTILE))
-        status, shown = on_a_terminal("ask", *MODELS, "--tool-choice", "required", "x", server=server)
+        dumb = {"TERM": "dumb"}
+        status, shown = on_a_terminal("ask", *MODELS, "--tool-choice", "required", "x", server=server, env=dumb)
     assert status == 0
     assert "safe<U+202E> text\n" in shown
     assert not [character for character in shown if ord(character) < 32 and character not in "\n\t"]

@@ -1,0 +1,234 @@
+"""An analysis for people, as rich draws it: who says what in one look, in each panelist's colour, and without any too.
+
+Contradictions are a table, topics down and panelists across, or a list where there is no room; partial coverage is a
+matrix of dots. What failed a check is marked. Cleans what it shows.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from fusion_cli.sinks.drawing import Look, colours_of, rendered
+from fusion_cli.terminal import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rich.console import RenderableType
+    from rich.text import Text
+
+    from fusion_cli.results import Analysis, Quote, SecondLook, Supported
+
+_MOST_CHARS = 4000
+_LEAST_CELL = 16  # columns of a stance that can be read
+_TOPIC_SHARE, _MATRIX_SHARE = 4, 2  # a quarter for topics, half for points
+
+
+class Findings(NamedTuple):
+    """What there is to show.
+
+    Attributes:
+        labels: The panelists, in the order of the panel.
+        silent: Those of them who gave no response.
+        dropped: What had to be left out of it, or is to be known about it, a line each.
+    """
+
+    analysis: Analysis
+    labels: tuple[str, ...]
+    quotes: Sequence[Quote] | None = None
+    supported: Supported | None = None
+    second_look: SecondLook | None = None
+    dropped: tuple[str, ...] = ()
+    silent: frozenset[str] = frozenset()
+
+
+def analysis_view(findings: Findings, look: Look) -> str:
+    """Return the analysis in lines, as they go to the screen."""
+    from rich.console import Group
+
+    text = rendered(Group(*_View(findings, look).parts()), look)
+    text = text.replace("\n\n\n", "\n\n").strip("\n")  # a table ends in a blank line of its own
+    return text and text + "\n"
+
+
+class _View:
+    def __init__(self, findings: Findings, look: Look) -> None:
+        analysis = findings.analysis
+        self._findings = findings
+        self._width = look.width
+        self._colours = colours_of(findings.labels)
+        self._unproven = {(quote.where, quote.model) for quote in findings.quotes or () if not quote.held}
+        points = findings.second_look.points if findings.second_look else ()
+        self._unstable = {point.where for point in points if not point.stable}
+        stances = [stance.model for row in analysis.contradictions for stance in row.stances]
+        self._disagreeing = self._in_order(stances)
+
+    def parts(self) -> Iterator[RenderableType]:
+        """Yield the sections that have something in them, each below its heading."""
+        analysis = self._findings.analysis
+        sections = {
+            f"Consensus ({len(analysis.consensus)})": self._points("consensus", analysis.consensus),
+            f"Contradictions ({len(analysis.contradictions)})": self._contradictions(),
+            f"Partial coverage ({len(analysis.partial_coverage)})": self._coverage(),
+            f"Unique insights ({len(analysis.unique_insights)})": self._insights(),
+            f"Blind spots ({len(analysis.blind_spots)})": self._points("blind_spots", analysis.blind_spots),
+            "Checks": self._checks(),
+        }
+        from rich.text import Text
+
+        for title, found in sections.items():
+            if rows := list(found):
+                yield Text("\n" + title, "bold")
+                yield from rows
+
+    def _points(self, where: str, texts: Sequence[str]) -> Iterator[RenderableType]:
+        from rich.text import Text
+
+        for number, text in enumerate(texts):
+            yield self._item(Text(_shown(text)), f"{where}[{number}]")
+
+    def _contradictions(self) -> Iterator[RenderableType]:
+        rows = self._findings.analysis.contradictions
+        topics = max(self._width // _TOPIC_SHARE, 12)
+        each = (self._width - topics) // max(1, len(self._disagreeing)) - 3
+        if rows and each >= _LEAST_CELL:
+            yield self._table(topics, each)
+            return
+        from rich.padding import Padding
+        from rich.text import Text
+
+        for number, row in enumerate(rows):
+            where = f"contradictions[{number}]"
+            yield self._item(Text(_shown(row.topic), "bold"), where)
+            for at, stance in enumerate(row.stances):
+                said = Text.assemble(self._name(stance.model, f"{where}.stances[{at}]"), ": ", _shown(stance.stance))
+                yield Padding(_hanging("- ", said), (0, 0, 0, 2))
+
+    def _table(self, topics: int, each: int) -> RenderableType:
+        from rich.box import SIMPLE_HEAD
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=SIMPLE_HEAD, show_lines=False, pad_edge=False, leading=1, header_style="")
+        table.add_column("", min_width=12, max_width=topics)
+        for label in self._disagreeing:
+            table.add_column(self._head(label, each), max_width=each, overflow="fold")
+        for number, row in enumerate(self._findings.analysis.contradictions):
+            where = f"contradictions[{number}]"
+            cells: dict[str, Text] = {label: Text() for label in self._disagreeing}
+            for at, stance in enumerate(row.stances):
+                cell = cells[stance.model]
+                cell.append("\n" if cell.plain else "")
+                cell.append(_shown(stance.stance), self._colours.get(stance.model, ""))
+                if (f"{where}.stances[{at}]", stance.model) in self._unproven:
+                    cell.append(" [quote not found]", "yellow")
+            table.add_row(self._marked(Text(_shown(row.topic), "bold"), where), *cells.values())
+        return table
+
+    def _coverage(self) -> Iterator[RenderableType]:
+        from rich.box import SIMPLE_HEAD
+        from rich.table import Table
+        from rich.text import Text
+
+        rows = self._findings.analysis.partial_coverage
+        if not rows:
+            return
+        answered = [label for label in self._findings.labels if label not in self._findings.silent]
+        labels = self._in_order([*answered, *(model for row in rows for model in row.models)])
+        names: list[Text] = [self._name(label) for label in labels]
+        has_room = sum(max(3, name.cell_len) + 2 for name in names) <= self._width // _MATRIX_SHARE
+        heads = names if has_room else [Text(str(number), name.style) for number, name in enumerate(names, 1)]
+        table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="", padding=(0, 2, 0, 0))
+        for head in heads:
+            table.add_column(head, justify="center", no_wrap=True)
+        table.add_column("")
+        for number, row in enumerate(rows):
+            where = f"partial_coverage[{number}]"
+            dots = [self._dot(label, label in row.models, where) for label in labels]
+            table.add_row(*dots, self._marked(Text(_shown(row.point)), where))
+        yield table
+        if not has_room:
+            for number, name in enumerate(names, 1):
+                yield Text.assemble((f"{number} ", name.style), name)
+        if any(
+            (f"partial_coverage[{n}]", model) in self._unproven for n, row in enumerate(rows) for model in row.models
+        ):
+            yield Text("? quote not found", "yellow")
+
+    def _dot(self, label: str, covers: bool, where: str) -> RenderableType:
+        from rich.text import Text
+
+        if not covers:
+            return Text("·", "dim")
+        if (where, label) in self._unproven:
+            return Text("?", "yellow")
+        return Text("●", self._colours.get(label, ""))
+
+    def _insights(self) -> Iterator[RenderableType]:
+        from rich.text import Text
+
+        rows = list(enumerate(self._findings.analysis.unique_insights))
+        for label in self._in_order([row.model for _, row in rows]):
+            yield self._name(label)
+            for number, row in rows:
+                if row.model == label:
+                    where = f"unique_insights[{number}]"
+                    said = Text(_shown(row.insight), self._colours.get(label, ""))
+                    if (where, label) in self._unproven:
+                        said.append(" [quote not found]", "yellow")
+                    yield self._item(said, where)
+
+    def _checks(self) -> Iterator[RenderableType]:
+        from rich.text import Text
+
+        found = self._findings
+        if found.supported:
+            said = f"{found.supported.held} of {found.supported.checked} attributions have a quote that holds"
+            yield _hanging("- ", Text(said))
+        if found.second_look:
+            agreement = found.second_look.agreement
+            yield _hanging("- ", Text(f"the second look agrees on {agreement:.0%} of the points"))
+        for line in found.dropped:
+            yield _hanging("- ", Text(_shown(line), "yellow"))
+
+    def _in_order(self, labels: Sequence[str]) -> list[str]:
+        """Return labels without repetition, in the order of the panel; the judge may name others, who come last."""
+        known = [label for label in self._findings.labels if label in labels]
+        return list(dict.fromkeys([*known, *labels]))
+
+    def _name(self, label: str, where: str = "") -> Text:
+        from rich.text import Text
+
+        name = Text(_shown(label), f"bold {self._colours.get(label, '')}".strip())
+        if (where, label) in self._unproven:
+            name.append(" [quote not found]", "yellow")
+        return name
+
+    def _head(self, label: str, width: int) -> Text:
+        """Return a column's name, broken behind the author of a model where it is too long."""
+        name = self._name(label)
+        if name.cell_len > width and "/" in name.plain:
+            name.plain = name.plain.replace("/", "/\n", 1)
+        return name
+
+    def _item(self, said: Text, where: str) -> RenderableType:
+        return _hanging("- ", self._marked(said, where))
+
+    def _marked(self, said: Text, where: str) -> Text:
+        return said.append(" [not in the second look]", "yellow") if where in self._unstable else said
+
+
+def _hanging(mark: str, said: Text) -> RenderableType:
+    """Return a text whose further lines are indented like its first."""
+    from rich.table import Table
+
+    grid = Table.grid(padding=0)
+    grid.add_column(width=len(mark), no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row(mark, said)
+    return grid
+
+
+def _shown(text: str) -> str:
+    line = " ".join(clean(text).split())
+    return line if len(line) <= _MOST_CHARS else line[: _MOST_CHARS - 1] + "…"
