@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 LAST = "last"
 _ID = r"[0-9]{8}T[0-9]{9}-[0-9a-f]{6}"
 _ID_BEGUN = r"[0-9]{8}T?[0-9]{0,9}-?[0-9a-f]{0,6}"
-_TAIL_BYTES = 4096
+_TAIL_BYTES = 16_384
 _MAX_BYTES = 512_000_000
 
 
