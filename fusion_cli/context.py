@@ -22,21 +22,23 @@ from fusion_cli.terminal import Terminal, one_line
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator
+    from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
     from pathlib import Path
 
     from fusion_cli.chat import ModelClient, ModelName, Price
     from fusion_cli.choices import Choices
     from fusion_cli.events import Emit
+    from fusion_cli.outputs import Outputs
     from fusion_cli.plan import Plan
     from fusion_cli.providers import Provider
-    from fusion_cli.results import Run
+    from fusion_cli.results import AnalysisRun, AskRun
     from fusion_cli.settings import Settings
     from fusion_cli.sinks.journal import Journal
+    from fusion_cli.timeline import Watch
 
     Story = Callable[[Plan, ModelClient, Emit], Awaitable["R"]]
 
-R = TypeVar("R", bound="Run")
+R = TypeVar("R", "AskRun", "AnalysisRun")
 T = TypeVar("T")
 
 _OPENROUTER_HEADERS = (("X-Title", "fusion"),)
@@ -108,23 +110,39 @@ class Context:
 
         return Machine(engine_installed, memory_is_short, embedded_models)
 
+    def outputs(self, form: str | None, named: Sequence[str], *, as_json: bool, dry_run: bool) -> Outputs:
+        """Return where a run goes, as the options say (see `outputs.read_outputs`); a dry run goes to no file.
+
+        Raises:
+            UsageError: It cannot go there.
+        """
+        from fusion_cli.outputs import read_outputs
+
+        return read_outputs(
+            form,
+            () if dry_run else named,
+            as_json=as_json,
+            is_terminal=self.terminal.stdout_is_tty,
+            step_summary=settings_module.step_summary(),
+        )
+
     def carry_out(
         self,
         story: Story[R],
         plan: Plan,
-        deliver: Callable[[R, bool], None],
+        deliver: Callable[[R, bool, Watch], None],
         errand: Errand,
-        *,
-        show_answer: bool = False,
+        outputs: Outputs,
     ) -> None:
         """Run a story over the network and have its run delivered; what was paid for is on disk as it comes.
 
         Args:
             story: `pipeline.ask` and its kind.
             plan: What to do.
-            deliver: Writes the run to its user, and raises if it is no success; told whether the answer was shown.
+            deliver: Writes the run to its user, and raises if it is no success; told whether the answer was shown,
+                and what else was seen.
             errand: What the journal says of the run, and whom it asks.
-            show_answer: Whether the answer goes to standard output as it comes.
+            outputs: Where it goes: as it comes, to a terminal and as lines.
 
         Raises:
             FusionError: The run could not be started, did not succeed, or was ended by a signal.
@@ -132,26 +150,33 @@ class Context:
         from fusion_cli.events import RunCompleted, Warned
         from fusion_cli.sinks.journal import Journal
         from fusion_cli.sinks.plain import PlainSink
+        from fusion_cli.timeline import Watch
 
+        # This is where a view for `formats.RICH` goes in its place.
+        show_answer = outputs.is_for_people and self.terminal.stdout_is_tty and errand.command == "ask"
         plain = PlainSink(self.terminal, show_answer=show_answer, is_verbose=self._is_verbose)
+        watch = Watch(plan.outer.slug if errand.command == "ask" else "")
+        sinks: list[Emit] = [plain, watch]
         notices: list[str] = []
 
         def notice(text: str) -> None:
             notices.append(text)
-            plain(Warned(text))
+            fan_out(sinks)(Warned(text))
 
         journal = None
         if self.settings.save is not False if self._save is None else self._save:
             folder = self.settings.runs_dir
             journal = Journal(folder, errand.command, plan, errand.choices, errand.parent, notice)
-        emit = fan_out([journal, plain] if journal else [plain])
+        if outputs.has_lines:
+            sinks.append(self._lines(plan, errand, outputs, watch.at, journal))
+        emit = fan_out([journal, *sinks] if journal else sinks)
         delivered = False
         try:
-            run = _run_to_the_end(self._carry_out(story, plan, errand, emit, notice))
+            told: R = _run_to_the_end(self._carry_out(story, plan, errand, emit, notice))
             kept_as = journal.run if journal and not journal.has_failed else None
-            run = run.model_copy(update={"run": kept_as, "warnings": [*run.warnings, *notices]})
+            run: R = told.model_copy(update={"run": kept_as, "warnings": [*told.warnings, *notices]})
             emit(RunCompleted(run))
-            deliver(run, plain.answer_shown)
+            deliver(run, plain.answer_shown, watch)
             delivered = True
         except DegradedError:  # everything was written, it was just not good enough
             delivered = True
@@ -162,6 +187,14 @@ class Context:
                 journal.close()
                 if not delivered:
                     self._say_how_to_go_on(journal, errand.command)
+
+    def _lines(self, plan: Plan, errand: Errand, outputs: Outputs, at: str, journal: Journal | None) -> Emit:
+        """Return the sink of a run's lines, which has begun."""
+        from fusion_cli.sinks.json_lines import JsonLines
+
+        lines = JsonLines(lambda line: outputs.put_line(line, self.terminal))
+        lines.begin(journal.run if journal else None, at, errand.command, plan, errand.choices, errand.parent)
+        return lines
 
     def quote(self, models: Collection[ModelName]) -> dict[ModelName, Price | None]:
         """Return what each model costs, as far as its server's list of models says; no model is called.

@@ -199,6 +199,15 @@ def raw_lines(path: Path) -> str:
     return as_escapes(b"".join(lines).decode("utf-8", "replace"))
 
 
+def lines(path: Path) -> list[dict[str, Any]]:
+    """Return the objects of a journal's lines, but for those that cannot be read.
+
+    Raises:
+        UsageError: The file cannot be read.
+    """
+    return run_lines.parsed(_bytes(path))[0]
+
+
 def summary(path: Path) -> RunSummary:
     """Return what a list shows of one run; never raises for what is in the file."""
     try:

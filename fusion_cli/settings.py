@@ -159,6 +159,12 @@ def editor(*, environ: Mapping[str, str] | None = None) -> str:
     return environ.get("VISUAL", "").strip() or environ.get("EDITOR", "").strip() or fallback
 
 
+def step_summary(*, environ: Mapping[str, str] | None = None) -> Path | None:
+    """Return the file that a GitHub job's summary is appended to; None outside of one."""
+    named = (os.environ if environ is None else environ).get("GITHUB_STEP_SUMMARY", "")
+    return Path(named) if named else None
+
+
 def resolve_provider(settings: Settings, flag: str | None, engine_installed: Callable[[], bool]) -> str:
     """Return who serves the models that are named without a provider.
 

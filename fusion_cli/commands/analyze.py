@@ -41,6 +41,8 @@ def analyze(
     raw: options.Raw = False,
     dry_run: options.DryRun = False,
     json: options.AsJson = False,
+    form: options.Format = None,
+    output: options.Output = None,
     json_schema: options.AnalysisSchema = False,
 ) -> None:
     """Convene the panel and print what the judge finds.
@@ -62,7 +64,8 @@ def analyze(
     context = Context(ctx.obj, is_verbose=verbose, save=save)
     terminal = context.terminal
     terminal.is_raw = raw
-    with delivery.told_as_json(analysis_run_without_calls, terminal, wanted=json):
+    outputs = context.outputs(form, output or (), as_json=json, dry_run=dry_run)
+    with delivery.told_as_json(analysis_run_without_calls, terminal, outputs):
         choices = choices_from(ctx.params)
         if resume is not None:
             if prompt is not None or file:
@@ -76,5 +79,5 @@ def analyze(
             plan = make_plan(choices, context.settings, asked, context.machine, outer_is_judge=True, web=bool(web))
             earlier, errand = None, Errand("analyze", choices, plan.models)
         strict = context.settings.strict if strict is None else strict
-        deliver = partial(delivery.deliver_analysis, terminal=terminal, as_json=json, strict=strict)
-        launch(context, pipeline.analyze, plan, errand, deliver, Wishes(dry_run, json, answers=False), earlier)
+        deliver = partial(delivery.deliver_analysis, terminal=terminal, outputs=outputs, strict=strict)
+        launch(context, pipeline.analyze, plan, errand, deliver, Wishes(dry_run, outputs, answers=False), earlier)

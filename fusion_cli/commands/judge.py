@@ -73,6 +73,8 @@ def judge(
     raw: options.Raw = False,
     dry_run: options.DryRun = False,
     json: options.AsJson = False,
+    form: options.Format = None,
+    output: options.Output = None,
     json_schema: options.AnalysisSchema = False,
 ) -> None:
     """Have a judge compare responses that exist.
@@ -97,7 +99,8 @@ def judge(
     context = Context(ctx.obj, is_verbose=verbose, save=save)
     terminal = context.terminal
     terminal.is_raw = raw
-    with delivery.told_as_json(analysis_run_without_calls, terminal, wanted=json):
+    outputs = context.outputs(form, output or (), as_json=json, dry_run=dry_run)
+    with delivery.told_as_json(analysis_run_without_calls, terminal, outputs):
         choices = choices_from(ctx.params)
         work = _work(source, response or (), prompt, prompt_file, context)
         plan = make_judge_plan(
@@ -106,9 +109,9 @@ def judge(
         plan = plan._replace(warnings=(*work.warnings, *plan.warnings))
         story = partial(pipeline.judge_responses, missing=work.missing)
         strict = context.settings.strict if strict is None else strict
-        deliver = partial(delivery.deliver_analysis, terminal=terminal, as_json=json, strict=strict)
+        deliver = partial(delivery.deliver_analysis, terminal=terminal, outputs=outputs, strict=strict)
         errand = Errand("judge", choices, {plan.judge}, work.earlier.run or None)
-        launch(context, story, plan, errand, deliver, Wishes(dry_run, json, answers=False), work.earlier)
+        launch(context, story, plan, errand, deliver, Wishes(dry_run, outputs, answers=False), work.earlier)
 
 
 class Work(NamedTuple):
