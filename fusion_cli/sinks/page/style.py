@@ -44,7 +44,7 @@ pre code {{ background: none; padding: 0; font-size: 1em; }}
 pre.wrapped {{ white-space: pre-wrap; overflow-wrap: anywhere; }}
 blockquote {{ border-left: 3px solid var(--line); padding-left: 1rem; margin-left: 0; color: var(--faint); }}
 hr {{ border: 0; border-top: 1px solid var(--line); margin: 1.5rem 0; }}
-.meta, .note, footer {{ color: var(--faint); font-size: .9rem; }}
+.meta, .note, footer {{ color: var(--faint); font-size: .9em; font-weight: 400; }}
 .meta {{ margin: 0 0 .25rem; }}
 footer {{ margin-top: 3rem; border-top: 1px solid var(--line); padding-top: 1rem; }}
 footer p {{ margin: 0; }}
@@ -59,7 +59,7 @@ footer p {{ margin: 0; }}
 table {{ border-collapse: collapse; font-size: .92rem; line-height: 1.45; min-width: 100%; overflow-wrap: break-word; }}
 th, td {{ border-bottom: 1px solid var(--line); padding: .5rem .75rem; text-align: left; vertical-align: top; }}
 thead th {{ border-bottom: 2px solid var(--line); white-space: nowrap; }}
-tbody th {{ font-weight: 600; }}
+tbody th {{ font-weight: 600; position: sticky; left: 0; background: var(--ground); }}
 .stances td, .stances th {{ min-width: 9rem; max-width: 22rem; }}
 .dots td, .dots thead th:not(:first-child) {{ text-align: center; }}
 .dots tbody th {{ font-weight: 400; min-width: 12rem; }}
@@ -67,9 +67,10 @@ tbody th {{ font-weight: 600; }}
 .none {{ color: var(--faint); }}
 .number {{ text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }}
 tfoot td, tfoot th {{ border-bottom: 0; font-weight: 600; }}
-.who {{ font-weight: 600; color: var(--seat, var(--outer)); }}
+.who {{ display: inline-block; position: relative; padding-left: 1em; font-weight: 600; }}
+.who {{ color: var(--seat, var(--outer)); text-align: left; }}
 .who::before {{
-  content: ""; display: inline-block; width: .6em; height: .6em; margin-right: .4em; border-radius: 50%;
+  content: ""; position: absolute; left: 0; top: .5em; width: .6em; height: .6em; border-radius: 50%;
   background: currentColor;
 }}
 .insights {{ list-style: none; padding: 0; }}

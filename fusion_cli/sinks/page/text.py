@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 _HEADINGS = "headings"  # under which the open headings' levels stand in a rendering's own data
 _DEEPEST = 6
-# Longer texts, and lines, are shown as they are written: parsing some takes more than linear time.
-_LONGEST, _LONGEST_LINE = 400_000, 20_000
+# What is beyond these is shown as it is written: parsing some of it takes more than linear time.
+_LONGEST, _LONGEST_LINE, _MOST_BRACKETS = 200_000, 10_000, 2000
+_DEEPEST_NESTING = 40
 _LINK = 'rel="noopener noreferrer nofollow"'
 
 
@@ -40,9 +41,19 @@ def inline(text: str, limit: int = 2000) -> str:
 def block(text: str, below: int) -> str:
     """Return Markdown as HTML, in a box of its own; its headings go on from the level of the one above it."""
     text = clean(text).strip("\n")
-    if len(text) > _LONGEST or any(len(line) > _LONGEST_LINE for line in text.split("\n")):
-        return f'<div class="text" dir="auto"><pre class="wrapped">{escape(text)}</pre></div>'
-    return f'<div class="text" dir="auto">\n{_markdown().render(text, {_HEADINGS: (below, [])})}</div>'
+    parser = _markdown()
+    if _is_quick(text):
+        tokens = parser.parse(text)
+        if all(token.level < _DEEPEST_NESTING for token in tokens):  # what is deeper, the parser leaves out
+            html = parser.renderer.render(tokens, parser.options, {_HEADINGS: (below, [])})
+            return f'<div class="text" dir="auto">\n{html}</div>'
+    return f'<div class="text" dir="auto"><pre class="wrapped">{escape(text)}</pre></div>'
+
+
+def _is_quick(text: str) -> bool:
+    """Tell whether a text is one whose parsing takes a second or so at the most, whoever wrote it."""
+    is_short = len(text) <= _LONGEST and all(len(line) <= _LONGEST_LINE for line in text.split("\n"))
+    return is_short and text.count("[") <= _MOST_BRACKETS
 
 
 def address(url: str) -> str:
@@ -57,7 +68,8 @@ def _is_safe(url: str) -> bool:
 
 @cache
 def _markdown() -> MarkdownIt:
-    parser = MarkdownIt("commonmark", {"html": False, "linkify": False, "typographer": False})
+    limits = {"maxNesting": _DEEPEST_NESTING + 1}
+    parser = MarkdownIt("commonmark", {"html": False, "linkify": False, "typographer": False, **limits})
     parser.enable(["table", "strikethrough"])
     parser.validateLink = _is_safe  # type: ignore[method-assign]  # as its documentation says
     for name, rule in _RULES.items():
