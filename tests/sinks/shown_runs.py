@@ -68,6 +68,10 @@ ANALYSIS: dict[str, Any] = {
 }
 
 
+def _ask(**fields: Any) -> AskRun:
+    return AskRun.model_validate(fields)
+
+
 def _call(
     role: str, model: str, took: float, tokens: tuple[int, int], cost: float | None, **more: Any
 ) -> dict[str, Any]:
