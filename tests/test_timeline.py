@@ -157,7 +157,7 @@ class TestWatch:
         time.sleep(0.01)
         assert watch.rows()[0].segments[0].state == "waiting"
         watch(events.RunCompleted(HAPPY.run))
-        [row, _] = watch.rows()
+        [row] = watch.rows()
         assert (row.label, [segment.state for segment in row.segments]) == ("a", ["waiting", "thinking"])
         assert row.failed
         assert watch.duration_s == row.segments[-1].end
