@@ -230,14 +230,14 @@ def write_out(target: Path, data: bytes, *, force: bool = True) -> None:
 
 
 def append(target: Path, data: bytes) -> None:
-    """Write to the end of a file that others write to, too.
+    """Write to the end of a file that others write to, too, set off by an empty line.
 
     Raises:
         FusionError: It cannot be written.
     """
     try:
         with target.open("ab") as file:
-            file.write(data)
+            file.write((b"\n\n" if file.tell() else b"") + data)
     except OSError as error:
         raise FusionError(f"{one_line(str(target), 200)} cannot be written: {_why(error)}") from None
 
