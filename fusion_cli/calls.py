@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
+from io import StringIO
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from fusion_cli import events
@@ -154,8 +155,7 @@ class Calls:
         note = under_way.note(completion, error)
         self.notes.append(note)
         self._emit(events.CallCompleted(**{key: value for key, value in note._asdict().items() if key != "name"}))
-        text = error.partial if error and error.partial else under_way.text
-        self.purse.note(under_way.held, note.usage, text=text, is_free=note.refused)
+        self.purse.note(under_way.held, note.usage, text=under_way.aside + under_way.text, is_free=note.refused)
         if error:
             error.provider, error.model = under_way.request.model
             error.duration_s = note.duration_s
@@ -173,6 +173,7 @@ class _UnderWay:
         self.attempts = 1
         self._started = time.monotonic()
         self._texts: list[str] = []
+        self._aside = StringIO()
         self._steps: list[ToolStep] = []
         self._has_thought = False
 
@@ -181,18 +182,26 @@ class _UnderWay:
         """What has been written since the last tool call."""
         return "".join(self._texts)
 
+    @property
+    def aside(self) -> str:
+        """What is paid for and no part of the response: thinking, and what was written before a tool call."""
+        return self._aside.getvalue()
+
     def watch(self, delta: Delta) -> None:
         """Take note of what arrives."""
         if delta.retry:
             self.attempts = delta.retry.attempt
         elif delta.step:
+            self._aside.write(self.text)
             self._texts.clear()  # what was written before a tool call is no part of the response
             if delta.step.status != "started":
                 self._steps.append(delta.step)
         else:
             if delta.text:
                 self._texts.append(delta.text)
-            self._has_thought = self._has_thought or bool(delta.reasoning)
+            if delta.reasoning:
+                self._has_thought = True
+                self._aside.write(delta.reasoning)
 
     def why_no_answer(self, completion: Completion) -> str:
         """Return why a finished completion is no answer; nothing where it is one."""

@@ -32,9 +32,14 @@ class Root(Group):
         return super().get_command(ctx, cmd_name)
 
 
+_HELP = """Ask a panel of language models, let a judge compare them, get one answer.
+
+Example: fusion ask "SQLite or PostgreSQL for a small web app?"
+"""
+
 app = typer.Typer(
     name="fusion",
-    help="Ask a panel of language models, let a judge compare them, get one answer.",
+    help=_HELP,
     cls=Root,
     no_args_is_help=True,
     rich_markup_mode=None,

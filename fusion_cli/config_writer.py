@@ -8,7 +8,7 @@ import os
 import re
 import tempfile
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,36 @@ def unset_value(path: Path, key: str) -> bool:
     return True
 
 
+def change(path: Path, values: Mapping[str, Any]) -> None:
+    """Set several keys in one step: all of them or none.
+
+    Args:
+        path: The config file, made when it is not there.
+        values: By dotted key, as `config_file.check` takes them; None removes the key where it is set.
+
+    Raises:
+        ConfigError: The file is malformed or cannot be written, or would not be valid.
+    """
+    text, document = _read(path)
+    wanted = document
+    steps: list[tuple[list[str], Any, dict[str, Any], dict[str, Any]]] = []
+    for key, value in values.items():
+        parts = key.split(".")
+        before = wanted
+        if value is not None or _looked_up(before, parts) is not None:
+            wanted = _changed(before, parts, value)
+            steps.append((parts, value, before, wanted))
+    config_file.check(wanted, path)
+
+    def make() -> str:
+        made = text
+        for parts, value, before, after in steps:
+            made = _removed(made, parts, after) if value is None else _assigned(made, parts, value, before, after)
+        return made
+
+    _save(path, make, wanted)
+
+
 def as_toml(value: Any) -> str:
     """Return a value as TOML writes it in one line, with what a terminal would obey spelled out."""
     text: str = _item(value).as_string()
@@ -87,7 +117,7 @@ def edit_in(editor: str, path: Path) -> None:
         if config_file.read(path) != before:
             said = f"{printable(str(path))} was changed by someone else meanwhile"
             raise ConfigError(said)
-        _replace(path, after)
+        replace_file(path, after)
         copy.unlink(missing_ok=True)
     except FusionError as error:
         error.hint = kept if _differs(copy, start) else error.hint
@@ -280,7 +310,7 @@ def _save(path: Path, make: Callable[[], str], wanted: dict[str, Any]) -> None:
     if text is None or not _says(text, wanted):
         where = printable(str(path))
         raise ConfigError(f"{where}: expected plainer TOML to change by itself", hint="use: fusion config edit")
-    _replace(path, text.encode())
+    replace_file(path, text.encode())
 
 
 def _target(path: Path) -> Path:
@@ -299,8 +329,8 @@ def _target(path: Path) -> Path:
     return target
 
 
-def _replace(path: Path, data: bytes) -> None:
-    """Put the bytes in the file's place in one step, readable by the user alone."""
+def replace_file(path: Path, data: bytes) -> None:
+    """Put the bytes in the file's place in one step, readable by the user alone, or raise ConfigError."""
     target = _target(path)
     temporary = None
     try:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
     from pathlib import Path
 
+    from fusion_cli.api.probe import Sounding
     from fusion_cli.chat import ModelClient, ModelName, Price
     from fusion_cli.choices import Choices
     from fusion_cli.events import Emit
@@ -211,11 +212,26 @@ class Context:
 
             from fusion_cli.api.client import ChatClient
 
-            async with ChatClient({model: self._endpoint(model) for model in hosted}) as client:
+            endpoints = {model: self._endpoint(model) for model in hosted}
+            async with ChatClient(endpoints, cache_dir=self.settings.cache_dir) as client:
                 prices = await asyncio.gather(*(client.price(model) for model in hosted))
+                for text in client.notices:
+                    self.terminal.note(f"warning: {one_line(text, 400)}")
             return dict(zip(hosted, prices, strict=True))
 
         return _run_to_the_end(ask()) if hosted else {}
+
+    def sound_out(self, provider: Provider, key: str | None) -> Sounding:
+        """Ask a provider whether it is there and takes a key; no model is called.
+
+        Raises:
+            ConfigError: The network cannot be used as the environment says.
+        """
+        from fusion_cli.api.probe import sound_out
+
+        headers = _OPENROUTER_HEADERS if provider.is_openrouter else ()
+        endpoint = Endpoint(provider.base_url, key, headers)
+        return _run_to_the_end(sound_out(endpoint, asks_for_key=provider.is_openrouter))
 
     async def _carry_out(
         self, story: Story[R], plan: Plan, errand: Errand, emit: Emit, notice: Callable[[str], None]
@@ -280,7 +296,7 @@ class Context:
             provider.base_url,
             obtain_key(provider),
             _OPENROUTER_HEADERS if provider.is_openrouter else (),
-            _key_hint(provider),
+            provider.key_hint,
             has_catalogue=provider.is_openrouter,
         )
 
@@ -317,17 +333,6 @@ class Context:
                 with suppress(NotImplementedError):
                     loop.remove_signal_handler(signum)
                 signal.signal(signum, before[signum])
-
-
-def _key_hint(provider: Provider) -> str:
-    """Return where the key of a provider comes from, for whoever has to change it."""
-    if not provider.api_key and (provider.api_key_file or provider.api_key_command):
-        return f"It comes from providers.{provider.name}.api_key_{'file' if provider.api_key_file else 'command'}."
-    if provider.is_openrouter:
-        return f"Set {provider.api_key_env} (a key is at https://openrouter.ai/keys)."
-    if provider.api_key_env:
-        return f"Set {provider.api_key_env}."
-    return f"Name the variable that holds its key: fusion config set providers.{provider.name}.api_key_env VARIABLE"
 
 
 def _run_to_the_end(work: Coroutine[None, None, T]) -> T:

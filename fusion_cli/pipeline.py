@@ -54,7 +54,7 @@ async def ask(plan: Plan, models: ModelClient, emit: Emit, earlier: Earlier | No
         UsageError: Nobody knows what it would cost.
     """
     record = Record(plan, models, emit, earlier)
-    await record.calls.purse.open(answers=True, earlier=earlier)
+    await record.open(answers=True)
     answer = None
     with _noting_the_end(record):
         turn = await consult(record)
@@ -72,10 +72,12 @@ async def ask(plan: Plan, models: ModelClient, emit: Emit, earlier: Earlier | No
 async def analyze(plan: Plan, models: ModelClient, emit: Emit, earlier: Earlier | None = None) -> AnalysisRun:
     """Convene the panel and the judge, without an outer model. Raises as little as `ask`."""
     record = Record(plan, models, emit, earlier)
-    await record.calls.purse.open(answers=False, earlier=earlier)
+    await record.open(answers=False)
     with _noting_the_end(record):
-        prompt = (earlier and earlier.prompt) or plan.prompt.text()
-        await deliberate(record, prompt, plan.prompt.question)
+        if earlier and earlier.prompt:
+            await deliberate(record, earlier.prompt, earlier.told)
+        else:
+            await deliberate(record, plan.prompt.text(), plan.prompt.question)
     await record.settle()
     return outcome.analysis_run(record)
 
@@ -86,7 +88,7 @@ async def judge_responses(plan: Plan, models: ModelClient, emit: Emit, earlier: 
     `missing` is how many panelists gave none and have no seat in the plan.
     """
     record = Record(plan, models, emit, earlier)
-    await record.calls.purse.open(answers=False, earlier=earlier)
+    await record.open(answers=False)
     with _noting_the_end(record):
         record.begin_panel(plan.prompt.text(), plan.prompt.question)
         _take_up(record)
@@ -311,8 +313,7 @@ def _why_all_failed(failures: list[ModelError]) -> tuple[str, ModelError]:
             return "rate_limited", error
     if all(error.status_code == 404 for error in failures):
         return "invalid_model", failures[0]
-    if len({type(error) for error in failures}) == 1 and isinstance(
-        failures[0], KeyRejectedError | ModelUnreachableError
-    ):
-        return "all_panels_failed", failures[0]
+    for kind in (KeyRejectedError, ModelUnreachableError):
+        if all(isinstance(error, kind) for error in failures):
+            return "all_panels_failed", failures[0]
     return "all_panels_failed", ModelError("all panel models failed")

@@ -32,7 +32,7 @@ class Limits(NamedTuple):
     """How long a run may take, in seconds; None is for ever.
 
     Attributes:
-        timeout_s: Of one attempt of one call, to its first content.
+        timeout_s: Of one call to its first content, retries included.
         idle_timeout_s: Between two contents of one call.
         deadline_s: Of the whole run.
         quorum: How many responses are enough to close the panel soon; None waits for all.
@@ -74,7 +74,7 @@ class Plan(NamedTuple):
         reasoning: The judge's; a panelist has its own.
         seed: None draws one.
         system: What the outer model is told first.
-        conversation: What the outer model reads, where that is more than the prompt (`ask --request`).
+        conversation: What the outer model reads, where that is more than the prompt (a request, or a later question).
         outer_extra: What else the body of every call to the outer model holds, as the user's request had it.
         inner_extra: The same of every call to panel and judge, where OpenRouter serves them.
         tools: The web tools of panel and judge: run by their provider, or else here.

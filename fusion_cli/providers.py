@@ -54,6 +54,17 @@ class Provider(NamedTuple):
         """Whether there is a key, or something that is to have one; nothing is opened or run to tell."""
         return bool(self.api_key or self.api_key_file or self.api_key_command)
 
+    @property
+    def key_hint(self) -> str:
+        """Where the key comes from, or how to set one, for whoever has to change it."""
+        if not self.api_key and (self.api_key_file or self.api_key_command):
+            return f"It comes from providers.{self.name}.api_key_{'file' if self.api_key_file else 'command'}."
+        if self.is_openrouter:
+            return f"Set {self.api_key_env} (a key is at https://openrouter.ai/keys)."
+        if self.api_key_env:
+            return f"Set {self.api_key_env}."
+        return f"Name the variable that holds its key: fusion config set providers.{self.name}.api_key_env VARIABLE"
+
 
 def read_providers(
     values: Mapping[str, Any], sources: dict[str, str], path: Path, environ: Mapping[str, str]

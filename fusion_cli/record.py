@@ -77,7 +77,16 @@ class Record:
         self._deadline = None if plan.limits.deadline_s is None else self._started + plan.limits.deadline_s
         for role in self.calls.phases:
             self.leave_time(role, 1.0)
-        for warning in plan.warnings:
+
+    async def open(self, *, answers: bool) -> None:
+        """Begin, unless the run would cost too much: of one that is refused nothing is told that could be kept.
+
+        Raises:
+            UsageError: A price is unknown.
+            CostLimitError: Even the estimate's low end is over the limit.
+        """
+        await self.calls.purse.open(answers=answers, earlier=self.earlier)
+        for warning in self.plan.warnings:
             self.warn(warning)
 
     async def call(
@@ -110,9 +119,10 @@ class Record:
         return self._loop.time() - self._started
 
     async def settle(self) -> None:
-        """Fill in what calls cost, where only their models' price lists tell; not in a run that was cancelled."""
+        """Fill in what calls cost, where only their models' price lists tell; a run that is over does not wait."""
         if self.failure_reason != "cancelled":
-            await self.calls.settle()
+            async with asyncio.timeout_at(self._deadline):
+                await self.calls.settle()
 
     def leave_time(self, role: Role, share: float) -> None:
         """Let a role have at most this share of what is left until the deadline."""
@@ -209,7 +219,7 @@ class Record:
     def take_up_answer(self) -> str | None:
         """Return the answer of an earlier run, where nothing that it was written from is new."""
         earlier = self.earlier
-        if earlier is None or earlier.answer is None or self.calls.notes:
+        if earlier is None or earlier.answer is None or any(call.error is None for call in self.calls.notes):
             return None
         self.emit(events.AnswerDelta(earlier.answer))
         self.emit(events.AnswerCompleted(earlier.answer))

@@ -46,7 +46,7 @@ def resumed(saved: SavedRun, flags: Choices, settings: Settings, machine: Machin
         answers: Whether an answer is wanted, or an analysis alone.
 
     Raises:
-        UsageError: A flag would change the run, or it is under way.
+        UsageError: A flag would change the run, it is under way, or an analysis is wanted of one without a panel.
         CredentialError: A model that has to be asked belongs to a provider whose key is not set.
     """
     _refuse_running(saved)
@@ -54,9 +54,11 @@ def resumed(saved: SavedRun, flags: Choices, settings: Settings, machine: Machin
     plan = _with_limits(saved.plan, flags)
     if saved.prompt and plan.tool_choice == "none":  # a run of `judge` has a panel that is not asked
         plan = plan._replace(tool_choice="required")
+    if not answers and plan.tool_choice == "none":
+        raise UsageError(f"the run {saved.summary.run} was asked without a panel: there is nothing to analyze")
     earlier = saved.as_earlier()
     asks = set[ModelName]()
-    if saved.prompt or (plan.tool_choice != "none" and saved.answer is None):
+    if saved.prompt or not answers or (plan.tool_choice != "none" and saved.answer is None):
         asks |= {seat.model for seat in earlier.missing(plan)}
         if asks or earlier.analysis is None:
             asks.add(plan.judge)
@@ -119,9 +121,17 @@ def _turns(saved: SavedRun) -> tuple[Message, ...]:
             f"the run {saved.summary.run} has no answer to continue from",
             hint=f"To go on with it: fusion ask --resume {saved.summary.run}",
         )
-    before = [message for message in saved.plan.conversation if message.role != "system"]
-    asked = before or [Message("user", saved.plan.prompt.text())]
+    asked = _without_what_is_told_first(saved.plan) or (Message("user", saved.plan.prompt.text()),)
     return (*asked, Message("assistant", saved.answer))
+
+
+def _without_what_is_told_first(plan: Plan) -> tuple[Message, ...]:
+    """Return a plan's conversation as it was before `told_first`, which it goes through again with every turn."""
+    if not plan.system or not plan.conversation:
+        return plan.conversation
+    first, *rest = plan.conversation
+    own = first.content.removeprefix(plan.system).removeprefix("\n\n")
+    return (Message("system", own), *rest) if own else tuple(rest)
 
 
 def _with_limits(plan: Plan, flags: Choices) -> Plan:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 LAST = "last"
 _ID = r"[0-9]{8}T[0-9]{9}-[0-9a-f]{6}"
-_ID_BEGUN = r"[0-9]{8}T?[0-9]{0,9}-?[0-9a-f]{0,6}"
+_ID_BEGUN = r"[0-9][0-9T]*-?[0-9a-f]*"
 _TAIL_BYTES = 16_384
 _MAX_BYTES = 512_000_000
 
@@ -135,7 +135,7 @@ def find(folder: Path, name: str, *, command: str | None = None) -> Path:
                 return path
         said = one_line(str(folder), 200)
         raise UsageError("there is no run yet", hint=f"Runs are kept in {said}, unless --no-save says otherwise.")
-    if re.fullmatch(r"[0-9][0-9T]*-?[0-9a-f]*", name):
+    if re.fullmatch(_ID_BEGUN, name):
         found = [path for path in paths if path.stem.startswith(name)]
         if len(found) == 1 or (found and found[0].stem == name):
             return found[0]

@@ -74,6 +74,11 @@ class Settings(NamedTuple):
     sources: Mapping[str, str] = MappingProxyType({})
 
     @property
+    def key_dir(self) -> Path:
+        """Where keys are kept: the user's own folder, wherever the config file is, as that may be shared."""
+        return _user_dir("config")
+
+    @property
     def data_dir(self) -> Path:
         """Where what must last is kept."""
         return _user_dir("data")
@@ -102,11 +107,14 @@ class Entry(NamedTuple):
     source: str
 
 
-def load(config_flag: Path | None = None, *, environ: Mapping[str, str] | None = None) -> Settings:
+def load(
+    config_flag: Path | None = None, *, environ: Mapping[str, str] | None = None, may_be_missing: bool = False
+) -> Settings:
     """Read the config file and the environment.
 
     Args:
         config_flag: What `--config` named.
+        may_be_missing: Whether a file that was named need not be there.
         environ: The environment, `os.environ` when None. The user's folders are platformdirs' in any case,
             which reads the process's own (XDG_CONFIG_HOME and its kind).
 
@@ -117,9 +125,9 @@ def load(config_flag: Path | None = None, *, environ: Mapping[str, str] | None =
     environ = os.environ if environ is None else environ
     path, named_by = _locate(config_flag, environ)
     data = config_file.read(path)
-    if data is None and named_by != "default":
+    if data is None and named_by != "default" and not may_be_missing:
         said = f"{printable(str(path))}: expected a config file, found none (named by {named_by})"
-        raise ConfigError(said, hint="fusion config edit makes one")
+        raise ConfigError(said, hint="fusion config init makes one")
     values = config_file.check(config_file.parse(data, path), path) if data is not None else {}
     sources = dict.fromkeys(values, "file")
     providers = read_providers(values, sources, path, environ)
@@ -163,6 +171,13 @@ def step_summary(*, environ: Mapping[str, str] | None = None) -> Path | None:
     """Return the file that a GitHub job's summary is appended to; None outside of one."""
     named = (os.environ if environ is None else environ).get("GITHUB_STEP_SUMMARY", "")
     return Path(named) if named else None
+
+
+def terminal_variables(*, environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return what the environment says of the terminal, of those variables that are set."""
+    environ = os.environ if environ is None else environ
+    names = ("TERM", "NO_COLOR", "FORCE_COLOR", "COLORTERM", "CI")
+    return {name: environ[name] for name in names if environ.get(name)}
 
 
 def resolve_provider(settings: Settings, flag: str | None, engine_installed: Callable[[], bool]) -> str:

@@ -39,6 +39,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--torture", action="store_true", help="kill, break and soak hundreds of times, not a few")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one process alone run the embedded model, which wants the whole machine."""
+    for item in items:
+        if item.get_closest_marker("embedded"):
+            item.add_marker(pytest.mark.xdist_group("embedded"))
+
+
 @pytest.fixture(scope="session")
 def models_dir() -> Path:
     """Return the folder of this machine's real weights, outside every isolated home."""

@@ -30,7 +30,7 @@ SNAPSHOTS = Path(__file__).parent / "snapshots" / "help"
 FUSION = Path(sys.executable).parent / "fusion"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
-COMPLETIONS = {"bash": "fusion.bash", "zsh": "_fusion", "fish": "fusion.fish"}
+COMPLETIONS = {"bash": "fusion.bash", "zsh": "_fusion", "fish": "fusion.fish", "powershell": "fusion.ps1"}
 TOP_LEVEL = {
     "CHANGELOG.md",
     "CONTRIBUTING.md",
@@ -132,6 +132,7 @@ def pressed_tab(shell: str, line: str, *options: str) -> subprocess.CompletedPro
         "COMP_CWORD": str(len(line.split()) - 1),
         "_TYPER_COMPLETE_ARGS": line,
         "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+        "_TYPER_COMPLETE_WORD_TO_COMPLETE": line.split()[-1],
     }
     command = [sys.executable, *options, str(FUSION)]
     return subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, **asked})
@@ -139,7 +140,12 @@ def pressed_tab(shell: str, line: str, *options: str) -> subprocess.CompletedPro
 
 @pytest.mark.parametrize(
     ("shell", "pattern"),
-    [("bash", r"^(\S+)$"), ("zsh", r'^(?:_arguments .*\()?"(\w+)"'), ("fish", r"^(\w+)(?:\t|$)")],
+    [
+        ("bash", r"^(\S+)$"),
+        ("zsh", r'^(?:_arguments .*\()?"(\w+)"'),
+        ("fish", r"^(\w+)(?:\t|$)"),
+        ("powershell", r"^(\w+):::\S"),
+    ],
 )
 def test_the_command_answers_its_completion_file(shell: str, pattern: str) -> None:
     """What the shell asks for is answered with the commands that begin so, and nothing is said on stderr."""

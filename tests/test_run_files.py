@@ -217,6 +217,11 @@ class TestFind:
         named(tmp_path, *IDS)
         assert run_files.find(tmp_path, IDS[1][:-1]).stem == IDS[1]
 
+    def test_a_beginning_means_a_run_to_the_judge_too(self, tmp_path: Path) -> None:
+        """As many characters as tell a run from the others are its name, unless a file is called so."""
+        path = record(tmp_path).path
+        assert run_files.journal_named(tmp_path, path.stem[:3]) == path
+
     def test_several_are_named(self, tmp_path: Path) -> None:
         """A beginning that two runs share is an error that lists them."""
         named(tmp_path, *IDS)

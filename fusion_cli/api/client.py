@@ -7,7 +7,6 @@ followed and a key goes to its own provider only.
 import asyncio
 import json
 from collections.abc import Callable, Mapping
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from math import inf
 from pathlib import Path
 from types import TracebackType
@@ -15,16 +14,16 @@ from typing import Any, Self
 
 import httpx
 
-from fusion_cli import __version__
 from fusion_cli.api import wire
 from fusion_cli.api.attempt import Attempt, carry_out
 from fusion_cli.api.catalogue import near
+from fusion_cli.api.connection import open_http
 from fusion_cli.api.failures import is_unknown_model
 from fusion_cli.api.model_lists import ModelLists
 from fusion_cli.api.redaction import without_key, without_whole_key
 from fusion_cli.api.retry import Line, Patience, WaitingBudget
 from fusion_cli.chat import ChatRequest, Completion, Delta, Endpoint, ModelName, Price, Retry
-from fusion_cli.errors import ConfigError, KeyRejectedError, ModelError
+from fusion_cli.errors import KeyRejectedError, ModelError
 from fusion_cli.fitting import estimated_tokens
 from fusion_cli.terminal import one_line
 
@@ -66,30 +65,8 @@ class ChatClient:
         self._lists: ModelLists
 
     async def __aenter__(self) -> Self:
-        urls = [httpx.URL(endpoint.base_url) for endpoint in self._endpoints.values()]
-        encrypted = any(url.scheme == "https" for url in urls)
-        try:
-            self._http = httpx.AsyncClient(
-                # Loading the certificates takes 30 ms: in a thread, and only where something is encrypted.
-                verify=await asyncio.to_thread(httpx.create_ssl_context)
-                if encrypted and not self._transport
-                else False,
-                transport=self._transport,
-                timeout=_TIMEOUT,
-                follow_redirects=False,
-                limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
-                # Plain http is for this machine: a proxy from the environment would read the key.
-                mounts=None
-                if self._transport
-                else {f"all://{url.netloc.decode()}": None for url in urls if url.scheme == "http"},
-                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-                headers={"User-Agent": f"fusion/{__version__}", "Accept-Encoding": "identity"},
-            )
-        except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
-            raise ConfigError(
-                f"the network cannot be used as the environment says: {one_line(str(error))}",
-                hint="Check HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR.",
-            ) from error
+        urls = [endpoint.base_url for endpoint in self._endpoints.values()]
+        self._http = await open_http(urls, _TIMEOUT, self._transport)
         self._lists = ModelLists(self._http, self._cache_dir, self._catalogue_s)
         return self
 

@@ -2,7 +2,7 @@
 
 import typer
 
-from fusion_cli import options
+from fusion_cli import options, output_options
 from fusion_cli.errors import UsageError
 
 app = options.command_app("analyze")
@@ -40,10 +40,10 @@ def analyze(
     verbose: options.Verbose = False,
     raw: options.Raw = False,
     dry_run: options.DryRun = False,
-    json: options.AsJson = False,
-    form: options.Format = None,
-    output: options.Output = None,
-    json_schema: options.AnalysisSchema = False,
+    json: output_options.AsJson = False,
+    form: output_options.Format = None,
+    output: output_options.Output = None,
+    json_schema: output_options.AnalysisSchema = False,
 ) -> None:
     """Convene the panel and print what the judge finds.
 

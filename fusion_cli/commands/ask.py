@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer  # it reads the annotations
 
-from fusion_cli import options
+from fusion_cli import options, output_options
 from fusion_cli.errors import UsageError
 from fusion_cli.terminal import one_line
 
@@ -23,10 +23,18 @@ if TYPE_CHECKING:
 
 Rewrite = Annotated[
     str | None,
-    typer.Option("--from", metavar="RUN", help="Have -m write another answer from a run's responses: one call."),
+    typer.Option(
+        "--from",
+        metavar="RUN",
+        help="Have -m write another answer from a run's responses: one call.",
+        autocompletion=options.run_ids,
+    ),
 ]
 ContinueLast = Annotated[bool, typer.Option("-c", help="Continue the last conversation: PROMPT is the next question.")]
-Continue = Annotated[str | None, typer.Option("--continue", metavar="RUN", help="The same with a given run.")]
+Continue = Annotated[
+    str | None,
+    typer.Option("--continue", metavar="RUN", help="The same with a given run.", autocompletion=options.run_ids),
+]
 
 app = options.command_app("ask")
 
@@ -69,10 +77,10 @@ def ask(
     verbose: options.Verbose = False,
     raw: options.Raw = False,
     dry_run: options.DryRun = False,
-    json: options.AsJson = False,
-    form: options.Format = None,
-    output: options.Output = None,
-    json_schema: options.AskSchema = False,
+    json: output_options.AsJson = False,
+    form: output_options.Format = None,
+    output: output_options.Output = None,
+    json_schema: output_options.AskSchema = False,
 ) -> None:
     """Ask a question, with the panel's help where it is worth it.
 
@@ -120,7 +128,7 @@ def ask(
         else:
             parent = None
             if request is not None:
-                plan = plan_of_request(request, choices, context, web=bool(web))
+                plan, choices = plan_of_request(request, choices, context, web=bool(web))
             elif continue_last or continue_ is not None:
                 asked = read_prompt(prompt, file or [], terminal)
                 parent = conversation_to_continue(continue_, context)
@@ -163,8 +171,10 @@ def conversation_to_continue(name: str | None, context: Context) -> SavedRun:
     return run_files.read(run_files.find(folder, name or run_files.LAST, command=None if name else "ask"))
 
 
-def plan_of_request(name: str, flags: Choices, context: Context, *, web: bool) -> Plan:
-    """Return the plan of an upstream request in a file, which is the whole question; flags win over it.
+def plan_of_request(name: str, flags: Choices, context: Context, *, web: bool) -> tuple[Plan, Choices]:
+    """Return the plan of an upstream request in a file, which is the whole question, and what both of them choose.
+
+    Flags win over the request.
 
     Raises:
         UsageError: It cannot be read or planned.
@@ -176,8 +186,9 @@ def plan_of_request(name: str, flags: Choices, context: Context, *, web: bool) -
     request = read_request(read_text(name, context.terminal, said="--request"), name)
     if name != "-":
         note_unread_stdin(context.terminal, "--request FILE")
-    plan = make_plan(request.under(flags), context.settings, request.prompt, context.machine, web=web)
-    return request.applied_to(plan, flags)
+    choices = request.under(flags)
+    plan = make_plan(choices, context.settings, request.prompt, context.machine, web=web)
+    return request.applied_to(plan, flags), choices
 
 
 def whether_the_panel_met(run: AskRun, plan: Plan) -> str:

@@ -1,17 +1,18 @@
 """`fusion config`: shows, gets, sets, unsets and edits the config file, lists presets; `ctx.obj` is `--config`'s.
 
 Flags to calls: what keys there are is `config_file`'s business, writing is `config_writer`'s, where values come from is
-`settings`', how they look `listing`'s.
+`settings`', how they look `listing`'s; `guide` asks for the first ones, `doctor` examines them all.
 """
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from fusion_cli.errors import FusionError
-from fusion_cli.options import Command, command_app
+from fusion_cli.options import Command, PresetName, ProviderName, command_app
 from fusion_cli.values import printable, shown
 
 app = command_app("config")
@@ -21,12 +22,18 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 @app.callback(no_args_is_help=True)
 def config() -> None:
-    """Show and change the configuration."""
+    """Show and change the configuration.
+
+    Example: fusion config set panel openai/gpt-5,anthropic/claude-opus-4.8
+    """
 
 
 @app.command("path", cls=Command)
 def path_command(ctx: typer.Context) -> None:
-    """Print where the config file is, or would be."""
+    """Print where the config file is, or would be.
+
+    Example: fusion config path
+    """
     from fusion_cli import settings
     from fusion_cli.context import Context
 
@@ -39,7 +46,10 @@ def path_command(ctx: typer.Context) -> None:
 
 @app.command("show", cls=Command)
 def show_command(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """Print each value and its source; of keys only whether one is set."""
+    """Print each value and its source; of keys only whether one is set.
+
+    Example: fusion config show --json
+    """
     from fusion_cli import listing, settings
     from fusion_cli.context import Context
 
@@ -68,7 +78,10 @@ def show_command(ctx: typer.Context, as_json: AsJson = False) -> None:
 
 @app.command("get", cls=Command)
 def get_command(ctx: typer.Context, key: KeyArgument) -> None:
-    """Print the value in effect; status 1 when there is none."""
+    """Print the value in effect; status 1 when there is none.
+
+    Example: fusion config get panel
+    """
     from fusion_cli import config_file, settings
     from fusion_cli.context import Context
 
@@ -93,7 +106,10 @@ def set_command(
         ),
     ],
 ) -> None:
-    """Set a value in the config file."""
+    """Set a value in the config file.
+
+    Example: fusion config set judge openai/gpt-5
+    """
     from fusion_cli import config_writer, settings
 
     config_writer.set_value(settings.config_path(_flag(ctx)), key, value)
@@ -101,7 +117,10 @@ def set_command(
 
 @app.command("unset", cls=Command)
 def unset_command(ctx: typer.Context, key: KeyArgument) -> None:
-    """Remove a value, or a table like presets.mine, from the file."""
+    """Remove a value, or a table like presets.mine, from the file.
+
+    Example: fusion config unset judge
+    """
     from fusion_cli import config_writer, settings
 
     path = settings.config_path(_flag(ctx))
@@ -111,7 +130,10 @@ def unset_command(ctx: typer.Context, key: KeyArgument) -> None:
 
 @app.command("edit", cls=Command)
 def edit_command(ctx: typer.Context) -> None:
-    """Open the file in $VISUAL or $EDITOR, and check what was saved."""
+    """Open the file in $VISUAL or $EDITOR, and check what was saved.
+
+    Example: EDITOR=nano fusion config edit
+    """
     from fusion_cli import config_writer, settings
 
     config_writer.edit_in(settings.editor(), settings.config_path(_flag(ctx)))
@@ -119,7 +141,10 @@ def edit_command(ctx: typer.Context) -> None:
 
 @app.command("presets", cls=Command)
 def presets_command(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """Print every preset, built in or own, with the models it names."""
+    """Print every preset, built in or own, with the models it names.
+
+    Example: fusion config presets
+    """
     import shutil
 
     from fusion_cli import listing
@@ -132,6 +157,80 @@ def presets_command(ctx: typer.Context, as_json: AsJson = False) -> None:
         return
     width = max(20, shutil.get_terminal_size().columns)
     context.terminal.write_line("\n\n".join(listing.as_text(each, width) for each in listed))
+
+
+@app.command("init", cls=Command)
+def init_command(
+    ctx: typer.Context,
+    provider: ProviderName = None,
+    base_url: Annotated[
+        str | None, typer.Option("--base-url", metavar="URL", help="Where a server of your own is.")
+    ] = None,
+    preset: PresetName = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Change an existing config file without asking.")] = False,
+) -> None:
+    """Set up provider, key and preset, step by step.
+
+    What no option says is asked on the terminal. The key is not shown as you type it, it is tried, and kept in a file
+    of its own that only you can read.
+
+    Example: fusion config init
+    """
+    from fusion_cli import guide, settings
+    from fusion_cli.context import Context
+    from fusion_cli.dialogue import Dialogue
+
+    context = Context(_flag(ctx))
+    loaded = settings.load(_flag(ctx), may_be_missing=True)
+    dialogue = Dialogue(
+        "fusion config init asks, and there is no terminal to ask on",
+        "Set OPENROUTER_API_KEY, or by hand: fusion config set provider NAME, fusion config set preset NAME",
+    )
+    wishes = guide.Wishes(provider, base_url, preset, yes)
+    outcome = guide.Guide(dialogue, loaded, context.machine, context.sound_out, wishes).lead()
+    guide.store(outcome, loaded.config_path)
+    dialogue.tell(f"Written: {printable(str(loaded.config_path))}")
+    for note in outcome.notes:
+        dialogue.tell(note)
+    dialogue.tell("Check it with: fusion config doctor")
+
+
+@app.command("doctor", cls=Command)
+def doctor_command(
+    ctx: typer.Context,
+    as_json: AsJson = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Ask no server.")] = False,
+) -> None:
+    """Check whether a run could start, and say what to do where not.
+
+    Status 0 only if one could; else that of the first problem.
+
+    Example: fusion config doctor
+    """
+    import shutil
+
+    from fusion_cli import checkup, doctor, settings
+    from fusion_cli.context import Context
+
+    context = Context(_flag(ctx))
+    terminal, width = context.terminal, shutil.get_terminal_size().columns
+    screen = checkup.terminal(
+        on_screen=terminal.stdout_is_tty and terminal.stderr_is_tty,
+        encoding=sys.stdout.encoding or "ascii",
+        columns=width,
+        variables=settings.terminal_variables(),
+    )
+    around = doctor.Surroundings(
+        lambda: context.settings, context.machine, None if offline else context.sound_out, screen
+    )
+    findings = []
+    for finding in doctor.examine(around):
+        findings.append(finding)
+        if not as_json:
+            terminal.write_line(doctor.as_text(finding, width))
+    if as_json:
+        terminal.write_json(doctor.as_json(findings))
+    doctor.conclude(findings)
 
 
 def _flag(ctx: typer.Context) -> Path | None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from fusion_cli import options
+from fusion_cli import options, output_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +21,7 @@ Source = Annotated[
     typer.Argument(
         metavar="RUN",
         help="A recorded run: an id, its beginning, or 'last'; or a file with what --json printed ('-': stdin).",
+        autocompletion=options.run_ids,
     ),
 ]
 Responses = Annotated[
@@ -72,10 +73,10 @@ def judge(
     verbose: options.Verbose = False,
     raw: options.Raw = False,
     dry_run: options.DryRun = False,
-    json: options.AsJson = False,
-    form: options.Format = None,
-    output: options.Output = None,
-    json_schema: options.AnalysisSchema = False,
+    json: output_options.AsJson = False,
+    form: output_options.Format = None,
+    output: output_options.Output = None,
+    json_schema: output_options.AnalysisSchema = False,
 ) -> None:
     """Have a judge compare responses that exist.
 

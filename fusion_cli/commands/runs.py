@@ -5,42 +5,33 @@ Flags to calls: what is in a file is `run_files`' business, how it looks `format
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fusion_cli import options
+from fusion_cli import options, output_options
 from fusion_cli.errors import UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from fusion_cli.run_files import SavedRun
 
 app = options.command_app("runs")
 
 
-def _ids() -> list[str]:
-    """Return the ids of the runs, the newest first, for somebody who presses Tab."""
-    from contextlib import suppress
-
-    from fusion_cli.errors import FusionError
-    from fusion_cli.run_files import LAST, journals
-    from fusion_cli.settings import Settings
-
-    with suppress(FusionError):  # the folder is the same whatever is configured
-        return [LAST, *(path.stem for path in reversed(journals(Settings({}, Path()).runs_dir)))]
-    return [LAST]
-
-
 _RUN_HELP = "A run's id, the beginning of one, 'last', or a file."
-Run = Annotated[str, typer.Argument(metavar="RUN", help=_RUN_HELP, autocompletion=_ids)]
-Runs = Annotated[list[str], typer.Argument(metavar="RUN", help=_RUN_HELP, autocompletion=_ids)]
+Run = Annotated[str, typer.Argument(metavar="RUN", help=_RUN_HELP, autocompletion=options.run_ids)]
+Runs = Annotated[list[str], typer.Argument(metavar="RUN", help=_RUN_HELP, autocompletion=options.run_ids)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the run's object, as its --json printed it.")]
 
 
 @app.callback(no_args_is_help=True)
 def runs() -> None:
-    """List, show, export and remove the runs that are kept."""
+    """List, show, export and remove the runs that are kept.
+
+    Example: fusion runs show last
+    """
 
 
 @app.command("list", cls=options.Command)
@@ -52,6 +43,8 @@ def list_command(
     """List the runs, the newest first; in a pipe, values between tabs.
 
     A run is ok, degraded, error, cancelled, running, unfinished (something ended it without a word) or damaged.
+
+    Example: fusion runs list -n 5
     """
     import re
     import shutil
@@ -80,7 +73,7 @@ def show_command(
     ctx: typer.Context,
     run: Run,
     responses: Annotated[bool, typer.Option("--responses", help="Show what each panelist said, too.")] = False,
-    form: options.Format = None,
+    form: output_options.Format = None,
     json: AsJson = False,
 ) -> None:
     """Show a run: question, answer, analysis, what failed, sources.
@@ -130,7 +123,10 @@ def export_command(
 
 @app.command("rm", cls=options.Command)
 def rm_command(ctx: typer.Context, run: Runs) -> None:
-    """Remove runs, but none that is under way."""
+    """Remove runs, but none that is under way.
+
+    Example: fusion runs rm last
+    """
     from fusion_cli import run_files, run_folder
     from fusion_cli.context import Context
 

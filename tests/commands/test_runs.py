@@ -280,11 +280,23 @@ def pressed_tab(line: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, **asked})
 
 
-@pytest.mark.parametrize("command", ["show", "export", "rm"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "runs show",
+        "runs export",
+        "runs rm",
+        "judge",
+        "ask --resume",
+        "ask --from",
+        "ask --continue",
+        "analyze --resume",
+    ],
+)
 def test_ids_are_completed(kept: Recorded, command: str) -> None:
     """Tab offers the runs that begin so, and waits for nothing heavy."""
-    told = pressed_tab(f"fusion runs {command} 2")
+    told = pressed_tab(f"fusion {command} 2")
     assert told.stdout.split() == [kept.run.run]
     imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in told.stderr.splitlines()}
     assert imported & {"httpx", "rich", "pydantic", "asyncio", "tomlkit"} == set()
-    assert pressed_tab(f"fusion runs {command} l").stdout.split() == ["last"]
+    assert pressed_tab(f"fusion {command} l").stdout.split() == ["last"]

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import platformdirs
 import pytest
 
 from tests.e2e.command import MODELS, fusion
@@ -26,6 +27,19 @@ def test_no_model_is_asked(command: str, phases: list[str]) -> None:
     assert [row["phase"] for row in shape.json()["planned"]] == phases
     assert max(map(len, table.stdout.splitlines())) <= 80
     assert table.stdout.splitlines()[len(phases) + 1].startswith("total")
+
+
+def test_prices_are_fetched_once_a_day() -> None:
+    """A second dry run has the list that the first one kept; where that is damaged, it says so and asks again."""
+    with WireServer() as server:
+        first, second = (fusion("ask", *MODELS, "--dry-run", "q", server=server) for _ in range(2))
+        assert len(server.requests) == 1
+        [kept] = platformdirs.user_cache_path("fusion", appauthor=False).glob("catalogue-*.json")
+        kept.write_text("{")
+        third = fusion("ask", *MODELS, "--dry-run", "q", server=server)
+        assert len(server.requests) == 2
+    assert first.stdout == second.stdout == third.stdout
+    assert "set aside" in third.stderr
 
 
 def test_a_server_that_is_not_there() -> None:

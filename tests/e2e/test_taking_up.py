@@ -151,3 +151,41 @@ def test_a_run_without_an_answer_cannot_be_continued() -> None:
         ended = fusion("ask", "-c", "y", server=server)
     assert ended.status == 2
     assert f"To go on with it: fusion ask --resume {journals()[-1].stem}" in ended.stderr
+
+
+def test_a_request_is_continued_with_its_own_people(tmp_path: Path) -> None:
+    """`-c` after `--request` asks the body's panel, judge and outer model, who still has its system message."""
+    parameters = {"analysis_models": ["a/one", "b/two"], "model": "z/judge"}
+    body = {
+        "model": "x/outer",
+        "messages": [{"role": "system", "content": "In rhymes."}, {"role": "user", "content": "Which?"}],
+        "tools": [{"type": "openrouter:fusion", "parameters": parameters}],
+        "tool_choice": "required",
+    }
+    (tmp_path / "body.json").write_text(json.dumps(body))
+    with WireServer(default=deliberation()) as server:
+        fusion("ask", "--request", str(tmp_path / "body.json"), "--system", "Be brief.", server=server)
+        fusion("ask", "-c", "And now?", server=server)
+        before = len(server.requests)
+        fusion("ask", "-c", "--system", "Be kind.", "And then?", server=server)
+        asked = server.requests[before:]
+    assert sorted(request.model for request in asked) == ["a/one", "b/two", "x/outer", "z/judge"]
+    [first, *turns] = asked[-1].body["messages"]
+    assert first["content"].startswith("Be kind.\n\nIn rhymes.\n\n")
+    assert "Be brief." not in first["content"]
+    assert [turn["content"] for turn in turns if turn["role"] == "user"] == ["Which?", "And now?", "And then?"]
+
+
+def test_a_run_without_a_panel_can_be_analyzed_where_it_could_have_had_one() -> None:
+    """`analyze --resume` convenes the panel that the outer model did without; one that was ruled out stays out."""
+    with WireServer(default=deliberation()) as server:
+        server.script("openai/gpt-5", Reply("Alone."), Reply("Alone."), role="outer")
+        fusion("ask", *MODELS, "Which?", server=server)
+        before = len(server.requests)
+        analyzed = fusion("analyze", "--resume", "last", server=server)
+        asked = sorted(request.model for request in server.requests[before:])
+        fusion("ask", *MODELS, "--tool-choice", "none", "Which?", server=server)
+        refused = fusion("analyze", "--resume", "last", server=server)
+    assert (analyzed.status, asked) == (0, ["anthropic/claude-opus-4.8", "openai/gpt-5", "z/judge"])
+    assert refused.status == 2
+    assert refused.stderr.endswith(" was asked without a panel: there is nothing to analyze\n")

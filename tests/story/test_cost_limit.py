@@ -2,15 +2,16 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 
 import pytest
 
 from fusion_cli import pipeline
-from fusion_cli.chat import ChatRequest, Completion, Price, ServerTool, ToolCall, Usage
+from fusion_cli.chat import ChatRequest, Completion, Delta, Price, ServerTool, ToolCall, Usage
 from fusion_cli.costs import estimate
 from fusion_cli.errors import CostLimitError, ModelRejectedError, UsageError
 from fusion_cli.outcome import ask_run_without_calls
-from fusion_cli.plan import WEB_FETCH, Plan
+from fusion_cli.plan import WEB_FETCH, Limits, Plan
 from fusion_cli.results import AskRun
 from fusion_cli.saved import SavedResponses
 from tests.story.scripted import JUDGE_REPLY, ScriptedModels, Seen, calls, plan, says
@@ -44,6 +45,14 @@ def test_refused_at_once() -> None:
         asked(models, 0.001)
     assert models.asked == []
     assert ask_run_without_calls(refused.value).failure_reason == "cost_limit"
+
+
+def test_a_refused_run_leaves_nothing_to_keep() -> None:
+    """Whatever its plan warns of, a run that is refused tells of nothing, so that no journal of it begins."""
+    seen = Seen()
+    with pytest.raises(CostLimitError):
+        asyncio.run(pipeline.analyze(plan()._replace(max_cost=0.001, warnings=("in vain",)), priced(), seen))
+    assert seen.events == []
 
 
 def test_unknown_prices_are_a_usage_error() -> None:
@@ -170,3 +179,20 @@ def test_without_a_limit_requests_are_as_they_were() -> None:
     assert run.answer == "x"
     assert models.requests("outer")[0].max_completion_tokens is None
     assert {request.max_completion_tokens for request in models.requests("panel")} == {16_000}
+
+
+def test_thinking_that_was_cut_off_is_paid_for() -> None:
+    """Of a panelist that was dropped while it thought nobody says the cost: it is counted by what had come."""
+
+    class Thinking(ScriptedModels):
+        async def complete(self, request: ChatRequest, on_delta: Callable[[Delta], None]) -> Completion:
+            if request.model.slug == "b":
+                on_delta(Delta("", "hm " * 1_000_000))
+                await asyncio.Event().wait()
+            return await super().complete(request, on_delta)
+
+    models = priced(Thinking()).script("panel", "a", says("now", cost=0.1))
+    run = asked(models, 1.0, plan()._replace(limits=Limits(quorum=1, grace_s=0.05)))
+    assert run.failure_reason == "cost_limit"
+    assert run.result
+    assert [row.content for row in run.result.responses or ()] == ["now"]

@@ -73,6 +73,13 @@ def test_an_analysis_stands_when_the_missing_one_fails_again() -> None:
     assert [call.role for call in run.calls] == ["panel", "outer"]
 
 
+def test_an_answer_stands_when_the_missing_one_fails_again() -> None:
+    """Nothing that it was written from is new, so the answer is not paid for a second time."""
+    models = ScriptedModels().script("panel", "b", ServerFailedError("no", status_code=500))
+    run = ask(models, earlier("a", analysis=True, answer="four"))
+    assert (run.answer, run.degraded, [call.role for call in run.calls]) == ("four", True, ["panel"])
+
+
 def test_a_missing_analysis_is_made() -> None:
     """A run whose judge failed needs the judge and the answer."""
     models = ScriptedModels().script("judge", "j", says(JUDGE_REPLY)).script("outer", "o", says("the answer"))
@@ -120,3 +127,13 @@ def test_nothing_earlier_is_a_run_from_the_start() -> None:
     """A run that was killed before its panel was convened is asked whole."""
     models = ScriptedModels().script("outer", "o", says("four"))
     assert ask(models, Earlier("r1")).answer == "four"
+
+
+def test_an_analysis_alone_is_of_what_the_outer_model_asked() -> None:
+    """`analyze` goes on with the panel's own prompt, and its journal has the words that called for that."""
+    models = ScriptedModels().script("panel", "b", says("later")).script("judge", "j", says(JUDGE_REPLY))
+    seen = Seen()
+    with models:
+        asyncio.run(pipeline.analyze(plan(), models, seen, earlier("a")))
+    [begun] = [event for event in seen.events if isinstance(event, events.FusionInProgress)]
+    assert begun == events.FusionInProgress("the panel's prompt", "the question in it")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fusion_cli import events, pipeline
 from fusion_cli.chat import ChatRequest, Completion, Delta, Retry
-from fusion_cli.errors import ModelError, ServerFailedError
+from fusion_cli.errors import ModelError, ModelTimeoutError, ModelUnreachableError, ServerFailedError
 from fusion_cli.plan import Limits
 from tests.story.scripted import JUDGE_REPLY, ScriptedModels, Seen, plan, says
 
@@ -123,6 +123,16 @@ def test_all_out_of_time_is_status_6() -> None:
     assert run.cause
     assert run.cause.exit_status == 6
     assert [row.content for row in run.failed_models or ()] == ["half a sentence"]
+
+
+def test_all_lost_to_time_or_network_is_status_6() -> None:
+    """One silent, one unreachable, one dropped at the deadline: the reasons differ, the status is theirs."""
+    models = Dripping("a").script("panel", "b", ModelTimeoutError("silent for 1 s"))
+    models.script("panel", "c", ModelUnreachableError("cannot connect"))
+    run = asyncio.run(pipeline.analyze(limited("a", "b", "c", deadline_s=0.1), models, Seen()))
+    assert run.failure_reason == "all_panels_failed"
+    assert run.cause
+    assert run.cause.exit_status == 6
 
 
 def test_calls_have_the_clocks_of_the_plan() -> None:

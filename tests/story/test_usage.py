@@ -8,6 +8,7 @@ from fusion_cli import pipeline
 from fusion_cli.chat import ModelName, Price
 from fusion_cli.delivery import what_it_took
 from fusion_cli.errors import ServerFailedError
+from fusion_cli.plan import Limits
 from fusion_cli.results import AnalysisRun, AskRun
 from tests.story.scripted import JUDGE_REPLY, ScriptedModels, Seen, plan, says
 
@@ -56,6 +57,24 @@ def test_a_price_is_asked_for_once_and_where_it_is_missing() -> None:
     with models:
         asyncio.run(pipeline.ask(plan("a", "a")._replace(seed=1), models, Seen()))
     assert looked_up == ["a"]
+
+
+def test_a_price_is_not_waited_for_beyond_the_deadline() -> None:
+    """A server that never lists its models costs the dollars, and neither the answer nor more time than there is."""
+
+    class Silent(ScriptedModels):
+        async def price(self, model: ModelName) -> Price | None:
+            await asyncio.sleep(10)
+            waited_for.append(model.slug)
+            return None
+
+    waited_for: list[str] = []
+    models = Silent().script("panel", "a", says("now", cost=None)).script("judge", "j", says(JUDGE_REPLY))
+    models.script("outer", "o", says("x"))
+    with models:
+        run = asyncio.run(pipeline.ask(plan("a")._replace(limits=Limits(deadline_s=0.3)), models, Seen()))
+    assert waited_for == []
+    assert (run.answer, run.cause, run.usage.cost) == ("x", None, None)
 
 
 def test_unknown_stays_unknown_and_is_said() -> None:
