@@ -108,11 +108,13 @@ def _asked(question: str, title: str, run: Run, result: ToolResult | None) -> It
     if question.strip() != title.strip() or len(title) > _TITLE_CHARS:
         yield block(question, 1)
     if run.degraded:
-        whys = _why_degraded(run, result)
-        yield f'<div class="notice" role="note"><p>This run is degraded{f": {whys}" if whys else ""}.</p></div>'
+        has_result = run.answer is not None if isinstance(run, AskRun) else result is not None and result.analysis
+        whys = _why_degraded(result)
+        said = "This run is degraded" if has_result else "This run has no result"
+        yield f'<div class="notice" role="note"><p>{said}{f": {whys}" if whys else ""}.</p></div>'
 
 
-def _why_degraded(run: Run, result: ToolResult | None) -> str:
+def _why_degraded(result: ToolResult | None) -> str:
     whys = []
     if result and result.failed_models:
         failed = len(result.failed_models)

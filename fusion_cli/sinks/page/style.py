@@ -45,7 +45,8 @@ pre.wrapped {{ white-space: pre-wrap; overflow-wrap: anywhere; }}
 blockquote {{ border-left: 3px solid var(--line); padding-left: 1rem; margin-left: 0; color: var(--faint); }}
 hr {{ border: 0; border-top: 1px solid var(--line); margin: 1.5rem 0; }}
 .meta, .note, footer {{ color: var(--faint); font-size: .9em; font-weight: 400; }}
-.meta {{ margin: 0 0 .25rem; }}
+.meta {{ margin: 0; }}
+header {{ margin-bottom: 1.25rem; }}
 footer {{ margin-top: 3rem; border-top: 1px solid var(--line); padding-top: 1rem; }}
 footer p {{ margin: 0; }}
 .notice {{
@@ -61,6 +62,8 @@ th, td {{ border-bottom: 1px solid var(--line); padding: .5rem .75rem; text-alig
 thead th {{ border-bottom: 2px solid var(--line); white-space: nowrap; }}
 tbody th {{ font-weight: 600; position: sticky; left: 0; background: var(--ground); }}
 .stances td, .stances th {{ min-width: 9rem; max-width: 22rem; }}
+.stances thead th, .dots thead th {{ white-space: normal; overflow-wrap: anywhere; vertical-align: bottom; }}
+.dots thead th:not(:first-child) {{ min-width: 5.25rem; max-width: 14rem; }}
 .dots td, .dots thead th:not(:first-child) {{ text-align: center; }}
 .dots tbody th {{ font-weight: 400; min-width: 12rem; }}
 .dot {{ color: var(--seat, var(--outer)); font-size: 1.15rem; line-height: 1; }}
