@@ -110,8 +110,8 @@ def _asked(question: str, title: str, run: Run, result: ToolResult | None) -> It
     if run.degraded:
         has_result = run.answer is not None if isinstance(run, AskRun) else result is not None and result.analysis
         whys = _why_degraded(result)
-        said = "This run is degraded" if has_result else "This run has no result"
-        yield f'<div class="notice" role="note"><p>{said}{f": {whys}" if whys else ""}.</p></div>'
+        what = "is degraded" if has_result else "has no result"
+        yield f'<div class="notice" role="note"><p>This run {what}{f": {whys}" if whys else ""}.</p></div>'
 
 
 def _why_degraded(result: ToolResult | None) -> str:
