@@ -71,7 +71,7 @@ def _row(row: Row, top: float, end: float, colour: str) -> Iterator[str]:
 
 
 def _told(row: Row) -> str:
-    parts = [f"{said} {_seconds(took)}" for state, said in _SAID.items() if (took := row.seconds(state)) > 0]
+    parts = [f"{said} {_seconds(took)}" for state, said in _SAID.items() if (took := row.seconds(state)) >= 0.05]
     return f"{row.label}{', failed' * row.failed}: {', '.join(parts)}"
 
 
