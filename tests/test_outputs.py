@@ -109,7 +109,7 @@ class TestStepSummary:
         assert found.targets == (Target("markdown", Path("summary_1"), appends=True),)
         assert found.write_files(HAPPY.run, ABOUT) == []
         assert found.write_files(HAPPY.run, ABOUT) == []
-        assert summary.read_text("utf-8").startswith("before\n# SQLite or PostgreSQL")
+        assert summary.read_text("utf-8").startswith("before\n\n\n# SQLite or PostgreSQL")
         assert summary.read_text("utf-8").count("# SQLite or PostgreSQL") == 2
 
     def test_other_files_are_replaced(self) -> None:
