@@ -137,10 +137,13 @@ class Calls:
         """Fill in what calls cost that were told without, where their models' prices are known; never fails."""
         with suppress(Exception, asyncio.CancelledError):  # a run that is whole is not lost for its price
             costs = await costs_of([(note.name, note.usage) for note in self.notes], self._models)
+            before = self.notes
             self.notes = [
                 note._replace(usage=note.usage and note.usage._replace(cost=cost))
                 for note, cost in zip(self.notes, costs, strict=True)
             ]
+            if self.notes != before:
+                self._emit(events.CallsSettled(tuple(note.usage and note.usage.cost for note in self.notes)))
 
     def _admitted(self, role: Role, request: ChatRequest, label: str) -> Held:
         """Return what may be sent under the limit of cost; a panelist or judge that is not paid for has failed."""
@@ -160,6 +163,7 @@ class Calls:
         """Note a call that has ended, be it by cancellation; return how long it took, in seconds."""
         note = under_way.note(completion, error)
         self.notes.append(note)
+        self._emit(events.CallCompleted(**{key: value for key, value in note._asdict().items() if key != "name"}))
         self.purse.note(
             under_way.held,
             note.usage,

@@ -16,6 +16,7 @@ from fusion_cli import settings as settings_module
 from fusion_cli.chat import Endpoint
 from fusion_cli.errors import SIGNALS, DegradedError, InterruptError, UsageError
 from fusion_cli.events import fan_out
+from fusion_cli.formats import RICH
 from fusion_cli.keys import obtain_key
 from fusion_cli.naming import Machine
 from fusion_cli.showing import Manner, given_back_when_stopped, prepare, sink_for
@@ -23,22 +24,24 @@ from fusion_cli.terminal import Terminal, one_line
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator
+    from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
     from pathlib import Path
 
     from fusion_cli.api.probe import Sounding
     from fusion_cli.chat import ModelClient, ModelName, Price
     from fusion_cli.choices import Choices
     from fusion_cli.events import Emit
+    from fusion_cli.outputs import Outputs
     from fusion_cli.plan import Plan
     from fusion_cli.providers import Provider
-    from fusion_cli.results import Run
+    from fusion_cli.results import AnalysisRun, AskRun
     from fusion_cli.settings import Settings
     from fusion_cli.sinks.journal import Journal
+    from fusion_cli.timeline import Watch
 
     Story = Callable[[Plan, ModelClient, Emit], Awaitable["R"]]
 
-R = TypeVar("R", bound="Run")
+R = TypeVar("R", "AskRun", "AnalysisRun")
 T = TypeVar("T")
 
 _OPENROUTER_HEADERS = (("X-Title", "fusion"),)
@@ -111,49 +114,71 @@ class Context:
 
         return Machine(engine_installed, memory_is_short, embedded_models)
 
+    def outputs(self, form: str | None, named: Sequence[str], *, as_json: bool, dry_run: bool) -> Outputs:
+        """Return where a run goes, as the options say (see `outputs.read_outputs`); a dry run goes to no file.
+
+        Raises:
+            UsageError: It cannot go there.
+        """
+        from fusion_cli.outputs import read_outputs
+
+        return read_outputs(
+            form,
+            () if dry_run else named,
+            as_json=as_json,
+            is_terminal=self.terminal.stdout_is_tty,
+            step_summary=settings_module.step_summary(),
+        )
+
     def carry_out(
         self,
         story: Story[R],
         plan: Plan,
-        deliver: Callable[[R, bool], None],
+        deliver: Callable[[R, bool, Watch], None],
         errand: Errand,
-        *,
-        show_answer: bool = False,
+        outputs: Outputs,
     ) -> None:
         """Run a story over the network and have its run delivered; what was paid for is on disk as it comes.
 
         Args:
             story: `pipeline.ask` and its kind.
             plan: What to do.
-            deliver: Writes the run to its user, and raises if it is no success; told whether the answer was shown.
+            deliver: Writes the run to its user, and raises if it is no success; told whether the answer was shown,
+                and what else was seen.
             errand: What the journal says of the run, and whom it asks.
-            show_answer: Whether the answer goes to standard output as it comes.
+            outputs: Where it goes: as it comes, to a terminal and as lines.
 
         Raises:
             FusionError: The run could not be started, did not succeed, or was ended by a signal.
         """
         from fusion_cli.events import RunCompleted, Warned
         from fusion_cli.sinks.journal import Journal
+        from fusion_cli.timeline import Watch
 
+        is_ask = errand.command == "ask"
         shows = sink_for(
-            self._manner,
+            self._manner if outputs.is_for_people else self._manner._replace(show_responses=False),
             self.terminal,
             plan,
-            answers=errand.command == "ask",
-            show_answer=show_answer,
-            draws=self._draws,
+            answers=is_ask,
+            show_answer=is_ask and outputs.is_for_people and self.terminal.stdout_is_tty,
+            draws=self._draws and outputs.form == RICH,
         )
+        watch = Watch(plan.outer.slug if is_ask else "")
+        sinks: list[Emit] = [shows, watch]
         notices: list[str] = []
 
         def notice(text: str) -> None:
             notices.append(text)
-            shows(Warned(text))
+            fan_out(sinks)(Warned(text))
 
         journal = None
         if self.settings.save is not False if self._save is None else self._save:
             folder = self.settings.runs_dir
             journal = Journal(folder, errand.command, plan, errand.choices, errand.parent, notice)
-        emit = fan_out([journal, shows] if journal else [shows])
+        if outputs.has_lines:
+            sinks.append(self._lines(plan, errand, outputs, watch.at, journal))
+        emit = fan_out([journal, *sinks] if journal else sinks)
         delivered = False
 
         async def work() -> R:
@@ -161,11 +186,11 @@ class Context:
                 return await self._carry_out(story, plan, errand, emit, notice)
 
         try:
-            run = run_to_the_end(work())
+            told: R = run_to_the_end(work())
             kept_as = journal.run if journal and not journal.has_failed else None
-            run = run.model_copy(update={"run": kept_as, "warnings": [*run.warnings, *notices]})
+            run: R = told.model_copy(update={"run": kept_as, "warnings": [*told.warnings, *notices]})
             emit(RunCompleted(run))
-            deliver(run, shows.answer_shown if errand.command == "ask" else shows.analysis_shown)
+            deliver(run, shows.answer_shown if is_ask else shows.analysis_shown, watch)
             delivered = True
         except DegradedError:  # everything was written, it was just not good enough
             delivered = True
@@ -176,6 +201,14 @@ class Context:
                 journal.close()
                 if not delivered:
                     self._say_how_to_go_on(journal, errand.command)
+
+    def _lines(self, plan: Plan, errand: Errand, outputs: Outputs, at: str, journal: Journal | None) -> Emit:
+        """Return the sink of a run's lines, which has begun."""
+        from fusion_cli.sinks.json_lines import JsonLines
+
+        lines = JsonLines(lambda line: outputs.put_line(line, self.terminal))
+        lines.begin(journal.run if journal else None, at, errand.command, plan, errand.choices, errand.parent)
+        return lines
 
     def quote(self, models: Collection[ModelName]) -> dict[ModelName, Price | None]:
         """Return what each model costs, as far as its server's list of models says; no model is called, no key is sent.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from fusion_cli import formats
 from fusion_cli.costs import shown_dollars
 from fusion_cli.errors import DegradedError, FusionError, ModelError, UsageError, internal_error
 from fusion_cli.terminal import clean, one_line
@@ -14,8 +15,10 @@ if TYPE_CHECKING:
 
     from fusion_cli.chat import ModelName, ServerTool
     from fusion_cli.earlier import Earlier
+    from fusion_cli.formats import About
+    from fusion_cli.outputs import Outputs
     from fusion_cli.plan import Panelist, Plan
-    from fusion_cli.results import AnalysisRun, Run, RunUsage
+    from fusion_cli.results import AnalysisRun, AskRun, Run, RunUsage
     from fusion_cli.terminal import Terminal
 
 
@@ -96,31 +99,46 @@ def model_name(model: ModelName) -> str:
 
 
 @contextmanager
-def told_as_json(describe: Callable[[FusionError], Run], terminal: Terminal, *, wanted: bool) -> Iterator[None]:
-    """Print a run's object even when it ended before there was a run; not for usage errors, whose status is 2.
+def told_as_json(
+    describe: Callable[[FusionError], AskRun | AnalysisRun], terminal: Terminal, outputs: Outputs
+) -> Iterator[None]:
+    """Give out a run's object, or its last lines, even when it ended before there was a run; not for usage errors.
 
     Args:
         describe: Makes the object from what ended the run.
-        terminal: Where to; nothing is added to what it has written already.
-        wanted: Whether JSON was asked for.
+        terminal: Standard output; no object is added to what it has written already.
+        outputs: What was asked for.
     """
     try:
         yield
     except Exception as bug:
         error = bug if isinstance(bug, FusionError) else internal_error(bug)
-        if wanted and not terminal.has_written and not isinstance(error, UsageError):
-            terminal.write_json(describe(error).model_dump())
+        if not outputs.is_delivered and not isinstance(error, UsageError):
+            _tell(describe(error), terminal, outputs)
         if error is bug:
             raise
         raise error from bug
 
 
+def _tell(run: AskRun | AnalysisRun, terminal: Terminal, outputs: Outputs) -> None:
+    if outputs.has_lines:
+        from fusion_cli.events import RunCompleted
+        from fusion_cli.sinks.json_lines import JsonLines
+
+        JsonLines(lambda line: outputs.put_line(line, terminal))(RunCompleted(run))
+    if outputs.form == formats.JSON and not terminal.has_written:
+        terminal.write_json(run.model_dump())
+    for failed in outputs.write_files(run, None):
+        terminal.note(f"fusion: {failed}")
+
+
 def deliver_analysis(
     run: AnalysisRun,
     shown: bool,
+    about: About,
     *,
     terminal: Terminal,
-    as_json: bool,
+    outputs: Outputs,
     strict: bool | None,
     tells_calls: bool = False,
 ) -> None:
@@ -130,16 +148,16 @@ def deliver_analysis(
         run: The finished run.
         shown: Whether its analysis is on the screen already.
         terminal: Where to.
-        as_json: Whether one JSON object is wanted.
+        about: What a report tells beside.
+        outputs: What is wanted.
         strict: Whether a degraded run is an error.
         tells_calls: Whether to say what each call took.
 
     Raises:
         FusionError: There is no analysis, or it is degraded where that is not acceptable.
     """
-    if as_json:
-        terminal.write_json(run.model_dump())
-    else:
+    outputs.print_whole(run, about, terminal)
+    if outputs.is_for_people:
         _print_analysis(run, terminal, shown=shown)
     if took := what_it_took(run.usage):
         terminal.note(f"usage   {took}")

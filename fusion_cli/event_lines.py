@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from fusion_cli import __version__
 
 if TYPE_CHECKING:
     from fusion_cli.choices import Choices
-    from fusion_cli.events import Event
+    from fusion_cli.events import Event, PanelDelta
     from fusion_cli.plan import Plan
     from fusion_cli.results import Run
 
@@ -33,58 +33,140 @@ def as_data(value: Any) -> Any:
     return value.model_dump() if hasattr(value, "model_dump") else value
 
 
-def event_line(event: Event, t: float) -> dict[str, Any]:
-    """Return an event as its line's object."""
-    fields = as_data(event)
+class Created(NamedTuple):
+    """The first line: all that a list of runs shows of one that is under way.
+
+    `version` is that of the form, `fusion` the program's; `run` is null where the run is not kept.
+    """
+
+    version: int
+    fusion: str
+    run: str | None
+    at: str
+    command: Literal["ask", "analyze", "judge"]
+    parent: str | None
+    question: str
+    panel: tuple[str, ...]
+    judge: str
+    model: str | None
+    type: Literal["created"] = "created"
+
+
+class Planned(NamedTuple):
+    """The second line: the whole plan, and what was chosen explicitly."""
+
+    plan: Plan
+    choices: Choices
+    type: Literal["planned"] = "planned"
+
+
+class PanelReasoningDelta(NamedTuple):
+    """What a panelist thought since its last line; in the journal without its text, and only as it begins to."""
+
+    label: str
+    text: str
+    type: Literal["panel.reasoning.delta"] = "panel.reasoning.delta"
+
+
+class PanelTextDelta(NamedTuple):
+    """What a panelist wrote since its last line."""
+
+    label: str
+    text: str
+    type: Literal["panel.delta"] = "panel.delta"
+
+
+class Ended(NamedTuple):
+    """The last line: all that a list of runs shows of one that is over."""
+
+    status: Literal["ok", "error"]
+    failure_reason: str | None
+    error: str | None
+    degraded: bool
+    seed: int | None
+    answered: int
+    failed: int
+    total_tokens: int | None
+    cost: float | None
+    type: Literal["ended"] = "ended"
+
+
+Line = Created | Planned | PanelReasoningDelta | PanelTextDelta | Ended
+Data = dict[str, Any]
+
+
+def event_lines(event: Event, t: float) -> list[Data]:
+    """Return an event as its lines' objects: two where a panelist thought and wrote."""
+    if event.type != "panel.delta":
+        return [_data(event, t)]
+    lines: list[Data] = []
+    if event.reasoning:
+        lines.append(_data(PanelReasoningDelta(event.label, event.reasoning), t))
+    if event.text:
+        lines.append(_data(PanelTextDelta(event.label, event.text), t))
+    return lines
+
+
+def mark_lines(event: PanelDelta, t: float) -> list[Data]:
+    """Return the lines of a panelist's delta without what it holds: what is left is when it began to think or write."""
+    return [{**line, "text": ""} for line in event_lines(event, t)]
+
+
+def _data(line: Event | Line, t: float) -> Data:
+    fields = as_data(line)
     kind = fields.pop("type")
     return {"type": f"{PREFIX}{kind}", "t": round(t, 3), **fields}
 
 
-def created_line(run: str, at: str, command: str, plan: Plan, parent: str | None) -> dict[str, Any]:
-    """Return the first line: all that a list of runs shows of one that is under way.
+def created_line(run: str | None, at: str, command: str, plan: Plan, parent: str | None) -> Data:
+    """Return the first line.
 
     Args:
-        run: Its id.
+        run: Its id; None where it is not kept.
         at: When it began, in ISO 8601.
         command: ask, analyze or judge.
         plan: What it is going to do.
         parent: The run that it takes up.
     """
-    return {
-        "type": f"{PREFIX}created",
-        "t": 0.0,
-        "version": VERSION,
-        "fusion": __version__,
-        "run": run,
-        "at": at,
-        "command": command,
-        "parent": parent,
-        "question": plan.prompt.question[:_QUESTION_CHARS],
-        "panel": [seat.label for seat in plan.panel] if command == "judge" or plan.tool_choice != "none" else [],
-        "judge": plan.judge.slug,
-        "model": plan.outer.slug if command == "ask" else None,
-    }
+    return _data(
+        Created(
+            VERSION,
+            __version__,
+            run,
+            at,
+            cast("Literal['ask', 'analyze', 'judge']", command),
+            parent,
+            plan.prompt.question[:_QUESTION_CHARS],
+            tuple(seat.label for seat in plan.panel) if command == "judge" or plan.tool_choice != "none" else (),
+            plan.judge.slug,
+            plan.outer.slug if command == "ask" else None,
+        ),
+        0.0,
+    )
 
 
-def planned_line(plan: Plan, choices: Choices, t: float) -> dict[str, Any]:
-    """Return the second line: the whole plan, and what was chosen explicitly."""
-    return {"type": f"{PREFIX}planned", "t": round(t, 3), "plan": as_data(plan), "choices": as_data(choices)}
+def planned_line(plan: Plan, choices: Choices, t: float) -> Data:
+    """Return the second line."""
+    return _data(Planned(plan, choices), t)
 
 
-def ended_line(run: Run, t: float) -> dict[str, Any]:
-    """Return the last line: all that a list of runs shows of one that is over."""
+def ended_line(run: Run, t: float) -> Data:
+    """Return the last line."""
     result = getattr(run, "result", None) or run
-    return {
-        "type": f"{PREFIX}ended",
-        "t": round(t, 3),
-        "status": getattr(run, "status", "ok"),
-        "failure_reason": getattr(run, "failure_reason", None),
-        "degraded": run.degraded,
-        "answered": len(getattr(result, "responses", None) or ()),
-        "failed": len(getattr(result, "failed_models", None) or ()),
-        "total_tokens": run.usage.total_tokens,
-        "cost": run.usage.cost,
-    }
+    return _data(
+        Ended(
+            getattr(run, "status", "ok"),
+            getattr(run, "failure_reason", None),
+            getattr(run, "error", None),
+            run.degraded,
+            run.seed,
+            len(getattr(result, "responses", None) or ()),
+            len(getattr(result, "failed_models", None) or ()),
+            run.usage.total_tokens,
+            run.usage.cost,
+        ),
+        t,
+    )
 
 
 def encoded(line: Mapping[str, Any]) -> bytes:

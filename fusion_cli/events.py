@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from fusion_cli.chat import Citation, Usage  # noqa: TC001  # the fields are read from journals by their types
+from fusion_cli.chat import Citation, ToolStep, Usage  # noqa: TC001  # the fields are read from journals by their types
 
 if TYPE_CHECKING:  # pydantic takes 100 ms to import, and no event needs it before the panel has answered
     from fusion_cli.results import Analysis, Quote, Run, SecondLook, Supported
@@ -70,6 +70,35 @@ class CallRetried(NamedTuple):
     error: str
     status_code: int | None
     type: Literal["call.retried"] = "call.retried"
+
+
+class CallCompleted(NamedTuple):
+    """A call is over, well or badly; its fields are those of `results.Call`, as they are known by now.
+
+    `steps` are the tool calls that were carried out here; `refused` says that the server turned it down for nothing.
+    """
+
+    role: Literal["outer", "panel", "judge"]
+    model: str
+    answered_by: str | None
+    label: str
+    attempts: int
+    duration_s: float
+    finish_reason: str | None
+    usage: Usage | None
+    tools: tuple[str, ...]
+    steps: tuple[ToolStep, ...]
+    citations: tuple[Citation, ...]
+    error: str | None
+    refused: bool
+    type: Literal["call.completed"] = "call.completed"
+
+
+class CallsSettled(NamedTuple):
+    """What each call cost, in the order of their ends, where price lists have filled in what servers did not tell."""
+
+    costs: tuple[float | None, ...]
+    type: Literal["calls.settled"] = "calls.settled"
 
 
 class FusionInProgress(NamedTuple):
@@ -215,6 +244,8 @@ Event = (
     | OuterDecided
     | OuterDiscarded
     | CallRetried
+    | CallCompleted
+    | CallsSettled
     | FusionInProgress
     | PanelAdded
     | PanelDelta

@@ -1,6 +1,6 @@
 """The forms in which a run can be had, their names and file endings, and what stands at a run's end.
 
-Picks the sink that makes the text; writes nothing.
+Picks what makes the text; writes nothing.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fusion_cli.errors import UsageError
 from fusion_cli.terminal import clean
@@ -18,9 +18,35 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fusion_cli.results import AnalysisRun, AskRun
+    from fusion_cli.timeline import Row
 
-PLAIN, MARKDOWN, JSON, JSON_LINES = FORMATS = ("plain", "markdown", "json", "jsonl")
-_ENDINGS = {".txt": PLAIN, ".md": MARKDOWN, ".markdown": MARKDOWN, ".json": JSON, ".jsonl": JSON_LINES}
+RICH, PLAIN, MARKDOWN, JSON, JSON_LINES, HTML = FORMATS = ("rich", "plain", "markdown", "json", "jsonl", "html")
+IN_FILES = FORMATS[1:]
+_ENDINGS = {
+    ".txt": PLAIN,
+    ".md": MARKDOWN,
+    ".markdown": MARKDOWN,
+    ".json": JSON,
+    ".jsonl": JSON_LINES,
+    ".html": HTML,
+    ".htm": HTML,
+}
+
+
+class About(NamedTuple):
+    """What a report tells of a run beside its result.
+
+    Attributes:
+        question: What was asked.
+        facts: What stands at its end, a line each.
+        unfinished: What there is of an answer that did not come to its end.
+        timeline: Who did what, when.
+    """
+
+    question: str
+    facts: Sequence[str]
+    unfinished: str = ""
+    timeline: Sequence[Row] = ()
 
 
 def fit_format(said: str) -> str:
@@ -39,29 +65,26 @@ def format_of_file(name: str) -> str | None:
     return _ENDINGS.get(PurePath(name).suffix.lower())
 
 
-def as_text(
-    form: str,
-    run: AskRun | AnalysisRun,
-    question: str,
-    facts: Sequence[str],
-    *,
-    unfinished: str = "",
-    with_responses: bool | None = None,
-) -> str:
-    """Return a run in plain text or Markdown, without controls.
+def rendered(form: str, run: AskRun | AnalysisRun, about: About, *, with_responses: bool | None = None) -> str:
+    """Return a whole run in one of the formats but `JSON_LINES`, without controls.
 
     Args:
-        form: `PLAIN` or `MARKDOWN`.
+        form: Which one; `RICH` is as `PLAIN`, as text that stands still has no more to it.
         run: Its result.
-        question: What was asked.
-        facts: What stands at its end, a line each.
-        unfinished: What there is of an answer that did not come to its end.
+        about: What else is told.
         with_responses: Whether the responses are in it beside answer and analysis; None is as the form has it.
     """
+    if form == JSON:
+        return as_json(run.model_dump())
+    question, facts, unfinished, timeline = about
+    folded = with_responses is not False
+    if form == HTML:
+        from fusion_cli.sinks.page.document import page
+
+        return page(run, question, facts, timeline, unfinished=unfinished, with_responses=folded)
     if form == MARKDOWN:
         from fusion_cli.sinks.report import report
 
-        folded = with_responses is not False
         return clean(report(run, question, facts, unfinished=unfinished, with_responses=folded))
     from fusion_cli.sinks.analysis_text import run_text
 

@@ -1,26 +1,32 @@
-"""From a plan to what its user gets: the run, announced and carried out, or with `--dry-run` what it would take.
+"""From a plan to what its user gets: the run, announced, carried out and delivered, or with `--dry-run` its price.
 
 The end of every command that asks models; knows what is common to them and no flag.
 """
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from fusion_cli import delivery
+from fusion_cli import delivery, formats
 from fusion_cli.attachments import addressed
 from fusion_cli.catalogues import misspelt, modalities
+from fusion_cli.errors import FusionError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from fusion_cli.context import Context, Errand
     from fusion_cli.earlier import Earlier
+    from fusion_cli.formats import About
+    from fusion_cli.outputs import Outputs
     from fusion_cli.plan import Plan
-    from fusion_cli.results import Run
+    from fusion_cli.results import AnalysisRun, AskRun
+    from fusion_cli.terminal import Terminal
+    from fusion_cli.timeline import Watch
 
-R = TypeVar("R", bound="Run")
+R = TypeVar("R", "AskRun", "AnalysisRun")
 
 
 class Wishes(NamedTuple):
@@ -28,15 +34,13 @@ class Wishes(NamedTuple):
 
     Attributes:
         dry_run: Whether only to say what would be done.
-        as_json: Whether as one JSON object.
+        outputs: Where it goes, and in which forms.
         answers: Whether an outer model answers in the end.
-        show_answer: Whether that goes to the screen as it comes.
     """
 
     dry_run: bool
-    as_json: bool
+    outputs: Outputs
     answers: bool
-    show_answer: bool = False
 
 
 def launch(
@@ -44,7 +48,7 @@ def launch(
     story: Callable[..., Awaitable[R]],
     plan: Plan,
     errand: Errand,
-    deliver: Callable[[R, bool], None],
+    deliver: Callable[[R, bool, About], None],
     wishes: Wishes,
     earlier: Earlier | None = None,
 ) -> None:
@@ -70,8 +74,44 @@ def launch(
 
         prices = context.quote(errand.asks)
         terminal = context.terminal
-        deliver_dry_run(plan, prices, terminal, as_json=wishes.as_json, answers=wishes.answers, earlier=earlier)
+        as_json = wishes.outputs.form in (formats.JSON, formats.JSON_LINES)
+        deliver_dry_run(plan, prices, terminal, as_json=as_json, answers=wishes.answers, earlier=earlier)
         return
     context.obtain_keys(errand.asks)
     delivery.announce(plan, context.terminal, errand.asks, answers=wishes.answers, earlier=earlier)
-    context.carry_out(partial(story, earlier=earlier), plan, deliver, errand, show_answer=wishes.show_answer)
+    outputs = wishes.outputs
+
+    def deliver_everywhere(run: R, shown: bool, watch: Watch) -> None:
+        outputs.is_delivered = True
+        about = about_run(run, plan, errand.command, watch)
+        with files_written(outputs, run, about, context.terminal):
+            deliver(run, shown, about)
+
+    context.carry_out(partial(story, earlier=earlier), plan, deliver_everywhere, errand, outputs)
+
+
+def about_run(run: AskRun | AnalysisRun, plan: Plan, command: str, watch: Watch) -> About:
+    """Return what a report tells of a run that has just ended."""
+    facts = formats.facts_of(run, command, watch.at, watch.duration_s, delivery.what_it_took(run.usage))
+    return formats.About(plan.prompt.question, facts, watch.unfinished, watch.rows())
+
+
+@contextmanager
+def files_written(outputs: Outputs, run: AskRun | AnalysisRun, about: About, terminal: Terminal) -> Iterator[None]:
+    """Write a run's files after all else, whatever becomes of that: what standard output gets is never lost for them.
+
+    Raises:
+        FusionError: A file could not be written, and nothing else went wrong.
+    """
+    try:
+        yield
+    except BaseException:
+        for error in outputs.write_files(run, about):
+            terminal.note(f"fusion: {error}")
+        raise
+    errors = outputs.write_files(run, about)
+    for error in errors[1:]:
+        terminal.note(f"fusion: {error}")
+    if errors:
+        again = f"To write it again: fusion runs export {run.run} -o FILE" if run.run else ""
+        raise FusionError(str(errors[0]), hint=again)

@@ -126,30 +126,6 @@ def run_ids() -> list[str]:
     return [LAST]
 
 
-def _schema_printer(model: str) -> Callable[[typer.Context, bool], None]:
-    """Return a callback that prints the JSON Schema of a model of `results`, and ends the command."""
-
-    def print_schema(ctx: typer.Context, wanted: bool) -> None:
-        if not wanted or ctx.resilient_parsing:  # the latter is somebody who presses Tab further on
-            return
-        from fusion_cli import results
-        from fusion_cli.terminal import Terminal
-
-        Terminal().write_json(getattr(results, model).model_json_schema(mode="serialization"))
-        raise typer.Exit
-
-    return print_schema
-
-
-def _schema_option(model: str) -> Any:
-    return typer.Option(
-        "--json-schema",
-        is_eager=True,
-        callback=_schema_printer(model),
-        help="Print the JSON Schema of what --json prints, and exit.",
-    )
-
-
 Question = Annotated[
     str | None,
     typer.Argument(metavar="PROMPT", help="The question; '-' or nothing reads it from standard input."),
@@ -360,10 +336,6 @@ DryRun = Annotated[
     bool,
     typer.Option("--dry-run", help="Print who would be asked and what that may take, and ask nobody."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, whatever happened.")]
-
-AskSchema = Annotated[bool, _schema_option("AskRun")]
-AnalysisSchema = Annotated[bool, _schema_option("AnalysisRun")]
 
 
 def command_app(name: str) -> typer.Typer:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 LAST = "last"
 _ID = r"[0-9]{8}T[0-9]{9}-[0-9a-f]{6}"
 _ID_BEGUN = r"[0-9][0-9T]*-?[0-9a-f]*"
-_TAIL_BYTES = 4096
+_TAIL_BYTES = 16_384
 _MAX_BYTES = 512_000_000
 
 
@@ -198,6 +198,15 @@ def raw_lines(path: Path) -> str:
     """
     lines = (line + b"\n" for line in _bytes(path).split(b"\n") if run_lines.object_in(line) is not None)
     return as_escapes(b"".join(lines).decode("utf-8", "replace"))
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    """Return the objects of a journal's lines, but for those that cannot be read.
+
+    Raises:
+        UsageError: The file cannot be read.
+    """
+    return run_lines.parsed(_bytes(path))[0]
 
 
 def summary(path: Path) -> RunSummary:

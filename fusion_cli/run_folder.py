@@ -1,16 +1,13 @@
-"""Takes recorded runs away, and puts them elsewhere: nothing that is being written is removed, nothing overwritten.
+"""Takes recorded runs away, but nothing that is being written.
 
 What is in a file is not its business.
 """
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from fusion_cli.errors import FusionError, UsageError
@@ -20,6 +17,7 @@ from fusion_cli.values import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 # Journals, and the objects that version 0.3 left of runs that it did not deliver.
 _FILE = r"(?P<began>[0-9]{8}T[0-9]{6})(?:[0-9]{3})?-[0-9a-f]{6}\.jsonl?"
@@ -81,49 +79,6 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
     except OSError as error:
         raise FusionError(f"{one_line(str(path), 200)} cannot be removed: {error.strerror or error}") from None
-
-
-def write_out(target: Path, data: bytes, *, force: bool) -> None:
-    """Write a file whole or not at all, for its owner alone.
-
-    Raises:
-        UsageError: It is there already, without `force`, or is no file.
-        FusionError: It cannot be written.
-    """
-    where = one_line(str(target), 200)
-    if target.exists() and not target.is_file():
-        raise UsageError(f"{where} is no file that could be written")
-    temporary = None
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{target.name[:100]}.", suffix=".tmp", dir=target.parent)
-        temporary = Path(name)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if force:
-            temporary.replace(target.resolve())
-        else:
-            _put(temporary, target)
-    except FileExistsError:
-        raise UsageError(f"{where} is there already", hint="--force overwrites it.") from None
-    except OSError as error:
-        raise FusionError(f"{where} cannot be written: {error.strerror or error}") from None
-    finally:
-        if temporary:
-            temporary.unlink(missing_ok=True)
-
-
-def _put(temporary: Path, target: Path) -> None:
-    """Give a file its name, unless that is taken; between a look and a rename somebody else could take it."""
-    try:
-        target.hardlink_to(temporary)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without links
-        if target.exists():
-            raise FileExistsError from None
-        temporary.replace(target)
 
 
 def _began(said: str, path: Path) -> datetime:

@@ -17,7 +17,8 @@ from fusion_cli.choices import Choices
 from fusion_cli.errors import ConfigError, CredentialError, UsageError
 from fusion_cli.presets import Preset
 from fusion_cli.providers import Provider, key_in, read_providers
-from fusion_cli.values import COLOR, MODEL, MisfitError, as_data, describe, fit_model, printable
+from fusion_cli.screens import Screen
+from fusion_cli.values import MODEL, MisfitError, as_data, describe, fit_model, printable
 
 _LINUX_DIRS = {"config": ".config", "data": ".local/share", "cache": ".cache"}
 _OF_PROVIDERS = ("base_url", "api_key_env", "api_key_file", "api_key_command")
@@ -109,38 +110,6 @@ class Entry(NamedTuple):
     source: str
 
 
-class Screen(NamedTuple):
-    """What the environment says of the screen.
-
-    Attributes:
-        term: What kind of terminal it is.
-        is_ci: Whether no person but a machine's log is looking.
-        no_color: NO_COLOR (https://no-color.org) is set.
-        force_color: FORCE_COLOR is, and not 0.
-    """
-
-    term: str = ""
-    is_ci: bool = False
-    no_color: bool = False
-    force_color: bool = False
-
-    def has_colour(self, flag: str | None, *, by_itself: bool) -> bool:
-        """Tell whether standard output gets colours.
-
-        Args:
-            flag: What `--color` says, if anything; it wins over the environment.
-            by_itself: Whether it would get them if nobody said anything.
-
-        Raises:
-            UsageError: The flag says none of auto, always and never.
-        """
-        if flag is not None:
-            flag = COLOR.fit(COLOR.read(flag), "--color")
-        if flag in ("always", "never"):
-            return flag == "always"
-        return not self.no_color and (self.force_color or by_itself)
-
-
 def read_screen(environ: Mapping[str, str] | None = None) -> Screen:
     """Read from the environment, `os.environ` when None, what the screen is and is to show."""
     environ = os.environ if environ is None else environ
@@ -210,6 +179,12 @@ def editor(*, environ: Mapping[str, str] | None = None) -> str:
     environ = os.environ if environ is None else environ
     fallback = "notepad" if os.name == "nt" else "vi"
     return environ.get("VISUAL", "").strip() or environ.get("EDITOR", "").strip() or fallback
+
+
+def step_summary(*, environ: Mapping[str, str] | None = None) -> Path | None:
+    """Return the file that a GitHub job's summary is appended to; None outside of one."""
+    named = (os.environ if environ is None else environ).get("GITHUB_STEP_SUMMARY", "")
+    return Path(named) if named else None
 
 
 def terminal_variables(*, environ: Mapping[str, str] | None = None) -> dict[str, str]:

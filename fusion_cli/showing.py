@@ -30,14 +30,12 @@ class Manner(NamedTuple):
         is_verbose: Retries, and what each call took.
         color: auto, always or never, where that was said.
         show_responses: Each response in full.
-        draws: Whether a screen may show the run while it happens.
     """
 
     is_quiet: bool = False
     is_verbose: bool = False
     color: str | None = None
     show_responses: bool = False
-    draws: bool = False
 
 
 def prepare(terminal: Terminal, manner: Manner) -> bool:
@@ -52,8 +50,7 @@ def prepare(terminal: Terminal, manner: Manner) -> bool:
     has_screen = terminal.can_be_drawn_on(screen.term)
     terminal.is_quiet = manner.is_quiet
     terminal.has_colour = screen.has_colour(manner.color, by_itself=has_screen)
-    wants_drawing = manner.draws and not manner.is_quiet and not screen.is_ci
-    return wants_drawing and has_screen and terminal.has_colour and terminal.stderr_is_tty
+    return not manner.is_quiet and not screen.is_ci and has_screen and terminal.has_colour and terminal.stderr_is_tty
 
 
 def sink_for(

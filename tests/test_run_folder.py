@@ -8,7 +8,7 @@ import pytest
 
 from fusion_cli import events, run_folder
 from fusion_cli.choices import Choices
-from fusion_cli.errors import FusionError, UsageError
+from fusion_cli.errors import UsageError
 from fusion_cli.sinks.journal import Journal
 from tests.story.scripted import plan
 
@@ -94,52 +94,3 @@ def test_what_is_gone_already_is_no_mistake(tmp_path: Path) -> None:
     run_folder.remove(path)
     run_folder.remove(path)
     assert not path.exists()
-
-
-class TestWriteOut:
-    """A file is there whole, or not at all."""
-
-    @POSIX
-    @pytest.mark.parametrize("force", [False, True])
-    def test_it_is_its_owners_alone(self, tmp_path: Path, force: bool) -> None:
-        """It has what was to be written, mode 0600, and nothing lies beside it."""
-        target = tmp_path / "out.md"
-        run_folder.write_out(target, b"text", force=force)
-        assert target.read_bytes() == b"text"
-        assert target.stat().st_mode & 0o777 == 0o600
-        assert list(tmp_path.iterdir()) == [target]
-
-    def test_what_is_there_is_not_overwritten(self, tmp_path: Path) -> None:
-        """Without --force the file is as it was; with it, it is the new one."""
-        target = tmp_path / "out.md"
-        target.write_text("old")
-        with pytest.raises(UsageError, match="is there already") as raised:
-            run_folder.write_out(target, b"new", force=False)
-        assert "--force" in raised.value.hint
-        assert target.read_text() == "old"
-        run_folder.write_out(target, b"new", force=True)
-        assert target.read_text() == "new"
-        assert list(tmp_path.iterdir()) == [target]
-
-    @pytest.mark.parametrize("force", [False, True])
-    def test_a_folder_is_no_file(self, tmp_path: Path, force: bool) -> None:
-        """Nothing that is no file is replaced."""
-        with pytest.raises(UsageError, match="no file"):
-            run_folder.write_out(tmp_path, b"x", force=force)
-
-    def test_a_folder_that_is_not_there_is_named(self, tmp_path: Path) -> None:
-        """What the system says is said, and no file is left."""
-        with pytest.raises(FusionError, match=r"none/out\.md cannot be written: No such file") as raised:
-            run_folder.write_out(tmp_path / "none" / "out.md", b"x", force=False)
-        assert type(raised.value) is FusionError
-
-    @POSIX
-    def test_a_link_stays_one(self, tmp_path: Path) -> None:
-        """With --force, what a link points to is replaced, not the link."""
-        target = tmp_path / "there.md"
-        target.write_text("old")
-        link = tmp_path / "link.md"
-        link.symlink_to(target)
-        run_folder.write_out(link, b"new", force=True)
-        assert link.is_symlink()
-        assert target.read_text() == "new"

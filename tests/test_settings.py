@@ -343,3 +343,10 @@ def test_a_long_hostile_text_is_refused_quickly() -> None:
     """The search for secrets stays linear: a megabyte of one letter is an error, not a hang."""
     with pytest.raises(FusionError):
         settings.parse_model("a" * 1_000_000, settings.load(environ={}), "local")
+
+
+def test_the_summary_of_a_job_is_where_github_says() -> None:
+    """The variable's file; without the variable, or with an empty one, there is none."""
+    assert settings.step_summary(environ={"GITHUB_STEP_SUMMARY": "/tmp/step_1"}) == Path("/tmp/step_1")  # noqa: S108
+    assert settings.step_summary(environ={"GITHUB_STEP_SUMMARY": ""}) is None
+    assert settings.step_summary(environ={}) is None

@@ -2,7 +2,7 @@
 
 import typer
 
-from fusion_cli import options
+from fusion_cli import options, output_options
 from fusion_cli.errors import UsageError
 
 app = options.command_app("analyze")
@@ -43,8 +43,10 @@ def analyze(
     color: options.Color = None,
     raw: options.Raw = False,
     dry_run: options.DryRun = False,
-    json: options.AsJson = False,
-    json_schema: options.AnalysisSchema = False,
+    json: output_options.AsJson = False,
+    form: output_options.Format = None,
+    output: output_options.Output = None,
+    json_schema: output_options.AnalysisSchema = False,
 ) -> None:
     """Convene the panel and print what the judge finds.
 
@@ -63,11 +65,12 @@ def analyze(
     from fusion_cli.planning import make_plan
     from fusion_cli.showing import Manner
 
-    manner = Manner(quiet, verbose, color, show_responses and not json, draws=not json)
+    manner = Manner(quiet, verbose, color, show_responses)
     context = Context(ctx.obj, manner, save=save)
     terminal = context.terminal
     terminal.is_raw = raw
-    with delivery.told_as_json(analysis_run_without_calls, terminal, wanted=json):
+    outputs = context.outputs(form, output or (), as_json=json, dry_run=dry_run)
+    with delivery.told_as_json(analysis_run_without_calls, terminal, outputs):
         choices = choices_from(ctx.params)
         if resume is not None:
             if prompt is not None or file:
@@ -82,6 +85,6 @@ def analyze(
             earlier, errand = None, Errand("analyze", choices, plan.models)
         strict = context.settings.strict if strict is None else strict
         deliver = partial(
-            delivery.deliver_analysis, terminal=terminal, as_json=json, strict=strict, tells_calls=verbose
+            delivery.deliver_analysis, terminal=terminal, outputs=outputs, strict=strict, tells_calls=verbose
         )
-        launch(context, pipeline.analyze, plan, errand, deliver, Wishes(dry_run, json, answers=False), earlier)
+        launch(context, pipeline.analyze, plan, errand, deliver, Wishes(dry_run, outputs, answers=False), earlier)

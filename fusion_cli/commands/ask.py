@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer  # it reads the annotations
 
-from fusion_cli import options
+from fusion_cli import options, output_options
 from fusion_cli.errors import UsageError
 from fusion_cli.terminal import one_line
 
 if TYPE_CHECKING:
     from fusion_cli.choices import Choices
     from fusion_cli.context import Context
+    from fusion_cli.formats import About
     from fusion_cli.plan import Plan
     from fusion_cli.results import AskRun
     from fusion_cli.resuming import TakenUp
@@ -78,8 +79,10 @@ def ask(
     color: options.Color = None,
     raw: options.Raw = False,
     dry_run: options.DryRun = False,
-    json: options.AsJson = False,
-    json_schema: options.AskSchema = False,
+    json: output_options.AsJson = False,
+    form: output_options.Format = None,
+    output: output_options.Output = None,
+    json_schema: output_options.AskSchema = False,
 ) -> None:
     """Ask a question, with the panel's help where it is worth it.
 
@@ -96,17 +99,17 @@ def ask(
     from fusion_cli.planning import make_plan
     from fusion_cli.showing import Manner
 
-    manner = Manner(quiet, verbose, color, show_responses and not json, draws=not json)
+    manner = Manner(quiet, verbose, color, show_responses)
     context = Context(ctx.obj, manner, save=save)
     terminal = context.terminal
     terminal.is_raw = raw
+    outputs = context.outputs(form, output or (), as_json=json, dry_run=dry_run)
 
-    def deliver(run: AskRun, shown: bool) -> None:
-        if json:
-            terminal.write_json(run.model_dump())
-        elif run.answer is not None and not shown:
+    def deliver(run: AskRun, shown: bool, about: About) -> None:
+        outputs.print_whole(run, about, terminal)
+        if outputs.is_for_people and run.answer is not None and not shown:
             terminal.write_line(run.answer)
-        if run.answer is not None and run.sources and not json:
+        if outputs.is_for_people and run.answer is not None and run.sources:
             from fusion_cli.sinks.analysis_text import source_lines
 
             said = (run.result.responses if run.result else None) or ()
@@ -116,7 +119,7 @@ def ask(
             delivery.tell_calls(run, terminal)
         delivery.conclude(run, strict=context.settings.strict if strict is None else strict)
 
-    with delivery.told_as_json(ask_run_without_calls, terminal, wanted=json):
+    with delivery.told_as_json(ask_run_without_calls, terminal, outputs):
         choices = choices_from(ctx.params)
         ways = {"--request": request, "--resume": resume, "--from": rewrite, "--continue": continue_}
         named = [way for way, name in (ways | {"-c": continue_last or None}).items() if name is not None]
@@ -144,8 +147,7 @@ def ask(
                 plan = make_plan(choices, context.settings, asked, context.machine, web=bool(web))
             earlier = None
             errand = Errand("ask", choices, plan.models, parent.summary.run if parent else None)
-        wishes = Wishes(dry_run, json, answers=True, show_answer=terminal.stdout_is_tty and not json)
-        launch(context, pipeline.ask, plan, errand, deliver, wishes, earlier)
+        launch(context, pipeline.ask, plan, errand, deliver, Wishes(dry_run, outputs, answers=True), earlier)
 
 
 def taken_up(resume: str | None, rewrite: str | None, flags: Choices, context: Context) -> TakenUp:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from fusion_cli import options
+from fusion_cli import options, output_options
 from fusion_cli.choices import Choices
 
 if TYPE_CHECKING:
@@ -76,8 +76,10 @@ def judge(
     color: options.Color = None,
     raw: options.Raw = False,
     dry_run: options.DryRun = False,
-    json: options.AsJson = False,
-    json_schema: options.AnalysisSchema = False,
+    json: output_options.AsJson = False,
+    form: output_options.Format = None,
+    output: output_options.Output = None,
+    json_schema: output_options.AnalysisSchema = False,
 ) -> None:
     """Have a judge compare responses that exist.
 
@@ -98,11 +100,12 @@ def judge(
     from fusion_cli.planning import make_judge_plan
     from fusion_cli.showing import Manner
 
-    manner = Manner(quiet, verbose, color, draws=not json)
+    manner = Manner(quiet, verbose, color)
     context = Context(ctx.obj, manner, save=save)
     terminal = context.terminal
     terminal.is_raw = raw
-    with delivery.told_as_json(analysis_run_without_calls, terminal, wanted=json):
+    outputs = context.outputs(form, output or (), as_json=json, dry_run=dry_run)
+    with delivery.told_as_json(analysis_run_without_calls, terminal, outputs):
         choices = choices_from(ctx.params)
         work = _work(source, response or (), prompt, prompt_file, context)
         plan = make_judge_plan(choices, context.settings, work.prompt, work.panel, context.machine, web=bool(web))
@@ -110,10 +113,10 @@ def judge(
         story = partial(pipeline.judge_responses, missing=work.missing)
         strict = context.settings.strict if strict is None else strict
         deliver = partial(
-            delivery.deliver_analysis, terminal=terminal, as_json=json, strict=strict, tells_calls=verbose
+            delivery.deliver_analysis, terminal=terminal, outputs=outputs, strict=strict, tells_calls=verbose
         )
         errand = Errand("judge", choices.over(work.choices), {plan.judge}, work.earlier.run or None)
-        launch(context, story, plan, errand, deliver, Wishes(dry_run, json, answers=False), work.earlier)
+        launch(context, story, plan, errand, deliver, Wishes(dry_run, outputs, answers=False), work.earlier)
 
 
 class Work(NamedTuple):

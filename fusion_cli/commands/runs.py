@@ -5,15 +5,16 @@ Flags to calls: what is in a file is `run_files`' business, how it looks `format
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fusion_cli import options
+from fusion_cli import options, output_options
 from fusion_cli.errors import UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from fusion_cli.run_files import SavedRun
 
 app = options.command_app("runs")
@@ -23,12 +24,6 @@ _RUN_HELP = "A run's id, the beginning of one, 'last', or a file."
 Run = Annotated[str, typer.Argument(metavar="RUN", help=_RUN_HELP, autocompletion=options.run_ids)]
 Runs = Annotated[list[str], typer.Argument(metavar="RUN", help=_RUN_HELP, autocompletion=options.run_ids)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the run's object, as its --json printed it.")]
-
-
-def _formats() -> list[str]:
-    from fusion_cli.formats import FORMATS
-
-    return list(FORMATS)
 
 
 @app.callback(no_args_is_help=True)
@@ -78,28 +73,18 @@ def show_command(
     ctx: typer.Context,
     run: Run,
     responses: Annotated[bool, typer.Option("--responses", help="Show what each panelist said, too.")] = False,
-    form: Annotated[
-        str | None,
-        typer.Option(
-            "--format",
-            metavar="plain|markdown|json|jsonl",
-            help="As text, a Markdown report, one object, or the lines of its journal.",
-            autocompletion=_formats,
-        ),
-    ] = None,
+    form: output_options.Format = None,
     json: AsJson = False,
 ) -> None:
     """Show a run: question, answer, analysis, what failed, sources.
 
     Example: fusion runs show last --responses
     """
-    from fusion_cli import formats, run_files
+    from fusion_cli import outputs, run_files
     from fusion_cli.context import Context
 
     context = Context(ctx.obj)
-    chosen = formats.fit_format(form or (formats.JSON if json else formats.PLAIN))
-    if json and chosen != formats.JSON:
-        raise UsageError("--json and --format both say how to print it: choose one")
+    chosen = outputs.fit_form(form, as_json=json, is_terminal=context.terminal.stdout_is_tty)
     path = run_files.find(context.settings.runs_dir, run)
     context.terminal.write(_rendered(path, chosen, with_responses=responses or None))
 
@@ -113,8 +98,8 @@ def export_command(
         typer.Option(
             "-o",
             "--output",
-            metavar="FILE",
-            help="Write there, as .jsonl, .json, .md or .txt; else to standard output.",
+            metavar="[FORMAT:]FILE",
+            help="Write there, as .html, .md, .json, .jsonl or .txt; else as JSON Lines to standard output.",
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite FILE.")] = False,
@@ -123,18 +108,17 @@ def export_command(
 
     Example: fusion runs export last -o report.md
     """
-    from fusion_cli import formats, run_files, run_folder
+    from fusion_cli import formats, outputs, run_files
     from fusion_cli.context import Context
 
     context = Context(ctx.obj)
-    form = formats.JSON_LINES if output is None else formats.format_of_file(output)
-    if form is None:
-        raise UsageError("-o/--output: expected a name that ends in .jsonl, .json, .md or .txt")
-    text = _rendered(run_files.find(context.settings.runs_dir, run), form)
-    if output is None:
+    target = None if output is None else outputs.read_target(output)
+    path = run_files.find(context.settings.runs_dir, run)
+    text = _rendered(path, target.form if target else formats.JSON_LINES)
+    if target is None:
         context.terminal.write(text)
     else:
-        run_folder.write_out(Path(output), text.encode("utf-8", "backslashreplace"), force=force)
+        outputs.write_out(target.path, text.encode("utf-8", "backslashreplace"), force=force)
 
 
 @app.command("rm", cls=options.Command)
@@ -181,7 +165,7 @@ def prune_command(
 
 def _rendered(path: Path, form: str, *, with_responses: bool | None = None) -> str:
     """Return a run in one of the formats, ready to be written."""
-    from fusion_cli import formats, recorded, run_files
+    from fusion_cli import formats, recorded, run_files, timeline
     from fusion_cli.delivery import what_it_took
 
     saved = run_files.read(path)
@@ -194,14 +178,9 @@ def _rendered(path: Path, form: str, *, with_responses: bool | None = None) -> s
     facts = formats.facts_of(result, summary.command, summary.at, summary.duration_s, what_it_took(result.usage))
     if saved.plan.prompt.attachments:
         facts.append(f"attached: {', '.join(each.name for each in saved.plan.prompt.attachments)}")
-    return formats.as_text(
-        form,
-        result,
-        _question(saved),
-        facts,
-        unfinished=saved.partial_answer,
-        with_responses=with_responses,
-    )
+    rows = timeline.rows_of(run_files.lines(path)) if form == formats.HTML else ()
+    about = formats.About(_question(saved), facts, saved.partial_answer, rows)
+    return formats.rendered(form, result, about, with_responses=with_responses)
 
 
 def _question(saved: SavedRun) -> str:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from fusion_cli import events
-from fusion_cli.event_lines import created_line, encoded, ended_line, event_line, planned_line
+from fusion_cli.event_lines import created_line, encoded, ended_line, event_lines, mark_lines, planned_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,6 +87,7 @@ class Journal:
             )
         )
         self._texts: dict[tuple[type[Any], str], list[str]] = {}
+        self._thinking: set[str] = set()
         self._with_gaps: set[tuple[type[Any], str]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self.has_failed = False
@@ -95,7 +96,12 @@ class Journal:
     def __call__(self, event: events.Event) -> None:
         """Take one event in."""
         match event:
-            case events.PanelDelta(label, text):
+            case events.PanelDelta(label, text, reasoning):
+                if (
+                    reasoning and label not in self._thinking
+                ):  # when it began to think is worth a line, what it thought is not
+                    self._thinking.add(label)
+                    self._put(*mark_lines(event._replace(text=""), self._t))
                 self._gather(events.PanelDelta, label, text)
             case events.OuterDelta(text) | events.AnswerDelta(text):
                 self._gather(type(event), "", text)
@@ -105,9 +111,9 @@ class Journal:
                 if isinstance(event, events.PanelCompleted):  # which has it whole
                     self._texts.pop((events.PanelDelta, event.label), None)
                 self._put_texts()
-                self._waiting += encoded(event_line(event, self._t))
+                self._put(*event_lines(event, self._t))
                 if isinstance(event, events.RunCompleted):
-                    self._waiting += encoded(ended_line(event.run, self._t))
+                    self._put(ended_line(event.run, self._t))
                 if isinstance(event, _FINISHED):
                     self._holds_text = self._holds_text or _is_paid_for(event)
                     self._write(is_finished=True)
@@ -143,6 +149,9 @@ class Journal:
     def _t(self) -> float:
         return time.monotonic() - self._started
 
+    def _put(self, *lines: dict[str, Any]) -> None:
+        self._waiting += b"".join(map(encoded, lines))
+
     def _gather(self, kind: type[Any], label: str, text: str) -> None:
         if self.has_failed:  # what cannot be written now is not hoarded: the end brings it whole
             self._with_gaps.add((kind, label))
@@ -153,7 +162,7 @@ class Journal:
         for (kind, label), parts in self._texts.items():
             text = "".join(parts)
             event = kind(label, text, "") if kind is events.PanelDelta else kind(text)
-            self._waiting += encoded(event_line(event, self._t))
+            self._put(*event_lines(event, self._t))
         self._texts.clear()
 
     def _on_timer(self) -> None:

@@ -155,7 +155,7 @@ class TestShow:
         assert "- b: HTTP 500" in text
         assert (run.status, run.failure_reason) == ("error", None)
 
-    @pytest.mark.parametrize("form", ["plain", "markdown", "json", "jsonl"])
+    @pytest.mark.parametrize("form", ["rich", "plain", "markdown", "json", "jsonl", "html"])
     def test_nothing_of_a_models_reaches_the_terminal(self, folder: Path, form: str) -> None:
         """Escape sequences, C1 and direction controls are gone or escaped, in every format."""
         models = ScriptedModels().script("panel", "a", says(ATTACK)).script("panel", "b", says(ATTACK))
@@ -183,7 +183,7 @@ class TestShow:
         ("arguments", "said"),
         [
             (["nobody"], "there is no run nobody"),
-            (["last", "--format", "pdf"], "expected plain, markdown, json or jsonl"),
+            (["last", "--format", "pdf"], "expected rich, plain, markdown, json, jsonl or html"),
             (["last", "--format", "plain", "--json"], "choose one"),
         ],
     )
@@ -196,12 +196,16 @@ class TestExport:
     """`fusion runs export`."""
 
     @pytest.mark.parametrize(
-        ("name", "form"), [("o.jsonl", "jsonl"), ("o.json", "json"), ("o.md", "markdown"), ("O.TXT", "plain")]
+        ("name", "form"),
+        [
+            *(("o.jsonl", "jsonl"), ("o.json", "json"), ("o.md", "markdown"), ("O.TXT", "plain"), ("o.html", "html")),
+            ("json:o", "json"),
+        ],
     )
     def test_the_ending_says_the_format(self, kept: Recorded, name: str, form: str) -> None:
         """What is written is what `show` prints."""
         assert done("export", "last", "-o", name) == ""
-        assert Path(name).read_text("utf-8") == done("show", "last", "--format", form)
+        assert Path(name.rpartition(":")[2]).read_text("utf-8") == done("show", "last", "--format", form)
 
     def test_what_was_exported_is_a_run(self, kept: Recorded) -> None:
         """Where its journal is gone, the file stands for it; without -o its lines go to standard output."""
@@ -222,7 +226,7 @@ class TestExport:
     @pytest.mark.parametrize("name", ["o", "o.pdf", ".md"])
     def test_an_unknown_ending_is_an_error(self, kept: Recorded, name: str) -> None:
         """It says which there are."""
-        assert "expected a name that ends in .jsonl, .json, .md or .txt" in refused("export", "last", "-o", name)
+        assert "expected a name that ends in .html, .md, .json, .jsonl or .txt" in refused("export", "last", "-o", name)
 
 
 class TestRemoval:

@@ -156,5 +156,5 @@ class Seen:
         self.events.append(event)
 
     def types(self) -> list[str]:
-        """Return the types of all events but deltas."""
-        return [event.type for event in self.events if not event.type.endswith("delta")]
+        """Return the types of all events but deltas and the ends of calls, which come with other events."""
+        return [event.type for event in self.events if not event.type.endswith(("delta", "call.completed"))]

@@ -1,0 +1,270 @@
+"""Where a run goes, and in which forms: standard output in one, and any number of files in others.
+
+Files are written whole or not at all, and what cannot be written is said before anybody is asked.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from fusion_cli import formats
+from fusion_cli.errors import FusionError, UsageError
+from fusion_cli.terminal import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fusion_cli.formats import About
+    from fusion_cli.results import AnalysisRun, AskRun
+    from fusion_cli.terminal import Terminal
+
+_ENDINGS = ".html, .md, .json, .jsonl or .txt"
+
+
+class Target(NamedTuple):
+    """A file that a run goes to; `appends` where it is one that several have a part in."""
+
+    form: str
+    path: Path
+    appends: bool = False
+
+
+class Outputs:
+    """What a run is put out as.
+
+    Args:
+        form: The form on standard output.
+        targets: The files.
+
+    Attributes:
+        is_delivered: Whether a run has come to its delivery, so that nothing need be told in its place.
+        failure: Why standard output took no more lines.
+    """
+
+    def __init__(self, form: str, targets: Sequence[Target] = ()) -> None:
+        self.form = form
+        self.targets = tuple(targets)
+        self.is_delivered = False
+        self.failure: FusionError | None = None
+        self._lines: list[str] = []
+
+    @property
+    def is_for_people(self) -> bool:
+        """Whether standard output has the result alone, as a person reads it."""
+        return self.form in (formats.RICH, formats.PLAIN)
+
+    @property
+    def has_lines(self) -> bool:
+        """Whether somebody gets the run's events."""
+        return formats.JSON_LINES in (self.form, *(target.form for target in self.targets))
+
+    def put_line(self, line: str, terminal: Terminal) -> None:
+        """Take a line of events: out with it at once, and kept for the files."""
+        if any(target.form == formats.JSON_LINES for target in self.targets):
+            self._lines.append(line)
+        if self.form == formats.JSON_LINES and self.failure is None:
+            try:
+                terminal.write(line)
+            except FusionError as error:  # raised when the run is delivered: the files get it all the same
+                self.failure = error
+
+    def print_whole(self, run: AskRun | AnalysisRun, about: About, terminal: Terminal) -> None:
+        """Write the run to standard output, where its form is one of a whole run.
+
+        Raises:
+            FusionError: Standard output took no more.
+        """
+        if self.failure:
+            raise self.failure
+        if not self.is_for_people and self.form != formats.JSON_LINES:
+            terminal.write(formats.rendered(self.form, run, about))
+
+    def write_files(self, run: AskRun | AnalysisRun, about: About | None) -> list[FusionError]:
+        """Write the files; return what went wrong, each by itself.
+
+        Args:
+            run: What is in them.
+            about: What a report tells beside; None where there was no run, so that there is no report either.
+        """
+        errors: list[FusionError] = []
+        for form, path, appends in self.targets:
+            if form == formats.JSON_LINES:
+                text = "".join(self._lines)
+            elif form == formats.JSON:
+                text = formats.rendered(form, run, about or formats.About("", ()))
+            elif about:
+                text = formats.rendered(form, run, about)
+            else:
+                continue
+            try:
+                (append if appends else write_out)(path, text.encode("utf-8", "backslashreplace"))
+            except FusionError as error:
+                errors.append(error)
+        return errors
+
+
+def read_outputs(
+    form: str | None, named: Sequence[str], *, as_json: bool, is_terminal: bool, step_summary: Path | None
+) -> Outputs:
+    """Return where a run goes, once it is clear that it can go there.
+
+    Args:
+        form: What `--format` said.
+        named: What each `-o` said: FILE, or FORMAT:FILE.
+        as_json: Whether `--json` was given.
+        is_terminal: Whether standard output is a terminal.
+        step_summary: The file that others write to, too, and that is shown as Markdown.
+
+    Raises:
+        UsageError: A format is none, two options contradict each other, or a file cannot be written.
+    """
+    targets = [read_target(each, step_summary) for each in named]
+    for number, target in enumerate(targets):
+        if target.path.absolute() in [other.path.absolute() for other in targets[:number]]:
+            raise UsageError(f"-o/--output: {one_line(str(target.path), 200)} stands twice")
+    for target in targets:
+        check(target)
+    return Outputs(fit_form(form, as_json=as_json, is_terminal=is_terminal), targets)
+
+
+def fit_form(form: str | None, *, as_json: bool, is_terminal: bool) -> str:
+    """Return the form of standard output.
+
+    Raises:
+        UsageError: It is none, or `--json` says another.
+    """
+    usual = formats.RICH if is_terminal else formats.PLAIN
+    chosen = formats.fit_format(form) if form is not None else formats.JSON if as_json else usual
+    if as_json and chosen != formats.JSON:
+        raise UsageError("--json and --format both say how to print it: choose one")
+    return chosen
+
+
+def read_target(said: str, step_summary: Path | None = None) -> Target:
+    """Return the file that `FILE` or `FORMAT:FILE` means, in the form that it has or that its ending stands for.
+
+    Raises:
+        UsageError: Neither says which form.
+    """
+    before, colon, after = said.partition(":")
+    form, name = (before, after) if colon and before in formats.FORMATS else (None, said)
+    if form == formats.RICH:
+        raise UsageError("-o/--output: rich is for a terminal, a file takes plain")
+    if not name or name == "-":
+        raise UsageError("-o/--output: expected a file; --format says what standard output gets")
+    path = Path(name)
+    is_shared = step_summary is not None and path.absolute() == step_summary.absolute()
+    form = form or (formats.MARKDOWN if is_shared else formats.format_of_file(name))
+    if form is None:
+        where = one_line(name, 200)
+        raise UsageError(f"-o/--output: expected a name that ends in {_ENDINGS}, or FORMAT:FILE, found {where}")
+    return Target(form, path, is_shared)
+
+
+def check(target: Target) -> None:
+    """See to it that a file can be written.
+
+    Raises:
+        UsageError: It cannot.
+    """
+    where = one_line(str(target.path), 200)
+    try:
+        if _is_special(target.path):
+            if target.path.is_dir():
+                raise UsageError(f"-o/--output: {where} is a folder")
+        elif target.appends:
+            os.close(os.open(target.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666))
+        else:
+            handle, temporary = _temporary(target.path.resolve())
+            os.close(handle)
+            temporary.unlink()
+    except (OSError, ValueError) as error:  # a name with NUL is a ValueError
+        raise UsageError(f"-o/--output: {where} cannot be written: {_why(error)}") from None
+
+
+def write_out(target: Path, data: bytes, *, force: bool = True) -> None:
+    """Write a file whole or not at all, with the permissions that a new file has, or that it had before.
+
+    Args:
+        target: The file; a device or a pipe is written to as it is.
+        data: What goes in.
+        force: Whether one that is there may be replaced.
+
+    Raises:
+        UsageError: It is there already, without `force`, or is a folder.
+        FusionError: It cannot be written.
+    """
+    where = one_line(str(target), 200)
+    temporary = None
+    try:
+        if target.is_dir():
+            raise UsageError(f"{where} is a folder")
+        if _is_special(target):
+            with target.open("wb") as file:
+                file.write(data)
+            return
+        if target.exists() and not force:
+            raise FileExistsError
+        real = target.resolve()
+        handle, temporary = _temporary(real)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if real.exists():
+            temporary.chmod(stat.S_IMODE(real.stat().st_mode))
+        if force:
+            temporary.replace(real)
+        else:
+            _put(temporary, real)
+    except FileExistsError:
+        raise UsageError(f"{where} is there already", hint="--force overwrites it.") from None
+    except (OSError, ValueError) as error:
+        raise FusionError(f"{where} cannot be written: {_why(error)}") from None
+    finally:
+        if temporary:
+            temporary.unlink(missing_ok=True)
+
+
+def append(target: Path, data: bytes) -> None:
+    """Write to the end of a file that others write to, too, set off by an empty line.
+
+    Raises:
+        FusionError: It cannot be written.
+    """
+    try:
+        with target.open("ab") as file:
+            file.write((b"\n\n" if file.tell() else b"") + data)
+    except OSError as error:
+        raise FusionError(f"{one_line(str(target), 200)} cannot be written: {_why(error)}") from None
+
+
+def _is_special(path: Path) -> bool:
+    """Tell whether this is there, and neither file nor link to one: a device must not be replaced by a file."""
+    return path.exists() and not path.is_file()
+
+
+def _temporary(target: Path) -> tuple[int, Path]:
+    """Open a new file beside another one; unlike `tempfile`'s, it has the permissions that the umask leaves."""
+    temporary = target.parent / f".{target.name[:100]}.{os.urandom(4).hex()}.tmp"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    return os.open(temporary, flags, 0o666), temporary
+
+
+def _put(temporary: Path, target: Path) -> None:
+    """Give a file its name, unless that is taken; between a look and a rename somebody else could take it."""
+    try:
+        target.hardlink_to(temporary)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        if target.exists():
+            raise FileExistsError from None
+        temporary.replace(target)
+
+
+def _why(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or one_line(str(error))

@@ -1,0 +1,319 @@
+"""The page itself: a run from its question to what it took, section by section. Returns text, writes nothing.
+
+What models wrote is put in by `text`, and by nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fusion_cli.costs import shown_dollars
+from fusion_cli.results import AskRun
+from fusion_cli.sinks.page.plot import plot
+from fusion_cli.sinks.page.style import SEATS, STYLE
+from fusion_cli.sinks.page.text import address, block, inline, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from fusion_cli.results import Analysis, AnalysisRun, Run, ToolResult
+    from fusion_cli.timeline import Row
+
+_TITLE_CHARS = 160
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+
+
+def page(
+    run: AskRun | AnalysisRun,
+    question: str,
+    facts: Sequence[str],
+    timeline: Sequence[Row] = (),
+    *,
+    unfinished: str = "",
+    with_responses: bool = True,
+) -> str:
+    """Return a whole run as a page that needs nothing but itself.
+
+    Args:
+        run: Its result.
+        question: What was asked.
+        facts: What stands at its end, a line each.
+        timeline: Who did what, when.
+        unfinished: What there is of an answer that did not come to its end.
+        with_responses: Whether the responses are in it.
+    """
+    result = run.result if isinstance(run, AskRun) else run
+    seats = _Seats(result, timeline)
+    title = question.strip().partition("\n")[0]
+    parts = [
+        "<!DOCTYPE html>",
+        '<html lang="en">',
+        "<head>",
+        '<meta charset="utf-8">',
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        '<meta name="referrer" content="no-referrer">',
+        f"<title>{plain(title, _TITLE_CHARS) or 'A question without words'}</title>",
+        f"<style>{STYLE}</style>",
+        "</head>",
+        "<body>",
+        "<main>",
+        *_asked(question, title, run, result),
+        *(_answered(run, unfinished) if isinstance(run, AskRun) else ()),
+        *_sources(run, result, seats),
+    ]
+    if result:
+        parts += _analyzed(run, result, seats)
+    parts += _section("How it went", plot(timeline, seats.colour))
+    parts += _calls(run, seats)
+    if result:
+        parts += _responses(result, seats) if with_responses else ()
+        failed = [f"{seats.who(each.label)} {inline(each.error)}" for each in result.failed_models or ()]
+        parts += _list("Failed", failed)
+    parts += _list("Warnings", [inline(text) for text in run.warnings])
+    parts += ["</main>", "<footer>", *(f"<p>{plain(fact)}</p>" for fact in facts)]
+    parts += [f"<p>fusion {plain(run.version)}</p>", "</footer>", "</body>", "</html>"]
+    return "\n".join(parts) + "\n"
+
+
+class _Seats:
+    """Who sat where: a panelist has the same colour wherever it is named."""
+
+    def __init__(self, result: ToolResult | None, timeline: Sequence[Row]) -> None:
+        responses = (result and result.responses) or ()
+        failed = (result and result.failed_models) or ()
+        # The time line has them in the order in which they were asked; an earlier run's are in the result alone.
+        labels = [row.label for row in timeline if row.role == "panel"]
+        labels += [each.label for each in (*responses, *failed)]
+        self._numbers = {label: number % SEATS for number, label in enumerate(dict.fromkeys(labels))}
+        said = {each.label for each in responses} | {each.label for each in failed if each.content}
+        self.heard = [label for label in self._numbers if label in said]
+
+    def colour(self, role: str, label: str) -> str:
+        """Return the class of a role's colour."""
+        return f"p{self._numbers[label]}" if role == "panel" and label in self._numbers else "outer"
+
+    def who(self, label: str) -> str:
+        """Return a panelist's name in its colour."""
+        return f'<span class="who {self.colour("panel", label)}">{plain(label, 200)}</span>'
+
+
+def _asked(question: str, title: str, run: Run, result: ToolResult | None) -> Iterator[str]:
+    yield "<header>"
+    yield f"<h1>{plain(title, _TITLE_CHARS) or 'A question without words'}</h1>"
+    said, failed = len((result and result.responses) or ()), len((result and result.failed_models) or ())
+    if said + failed:
+        yield f'<p class="meta">{said} of {said + failed} panelists answered</p>'
+    yield "</header>"
+    if question.strip() != title.strip() or len(title) > _TITLE_CHARS:
+        yield block(question, 1)
+    if run.degraded:
+        has_result = run.answer is not None if isinstance(run, AskRun) else result is not None and result.analysis
+        whys = _why_degraded(result)
+        what = "is degraded" if has_result else "has no result"
+        yield f'<div class="notice" role="note"><p>This run {what}{f": {whys}" if whys else ""}.</p></div>'
+
+
+def _why_degraded(result: ToolResult | None) -> str:
+    whys = []
+    if result and result.failed_models:
+        failed = len(result.failed_models)
+        whys.append(f"{failed} panelist{'' if failed == 1 else 's'} failed")
+    if result and result.analysis is None:
+        whys.append("there is no analysis")
+    return ", ".join(whys)
+
+
+def _answered(run: AskRun, unfinished: str) -> Iterator[str]:
+    if run.answer is not None:
+        yield from _section("Answer", [f'<div class="answer">{block(run.answer, 2)}</div>'])
+        return
+    why = run.error or run.failure_reason or "the run did not come to it"
+    yield from _section("No answer", [f'<p class="failed">{inline(why)}</p>'])
+    if unfinished.strip():
+        yield from _section("Answer, cut off", [f'<div class="answer">{block(unfinished, 2)}</div>'])
+
+
+def _sources(run: Run, result: ToolResult | None, seats: _Seats) -> Iterator[str]:
+    citing = run.cited_by((result.responses if result else None) or ())
+    lines = []
+    for source in run.sources:
+        title = f"{plain(source.title)}<br>" if source.title != source.url else ""
+        who = ", ".join(
+            seats.who(name) if name in seats.heard else plain(name, 200) for name in citing.get(source.url, ())
+        )
+        lines.append(f"{title}{address(source.url)}" + (f' <span class="note">({who})</span>' if who else ""))
+    yield from _list("Sources", lines, "ol")
+
+
+def _analyzed(run: Run, result: ToolResult, seats: _Seats) -> Iterator[str]:
+    analysis = result.analysis
+    if analysis is None:
+        why = run.why_no_analysis or result.error or "the judge was not asked"
+        yield from _section("No analysis", [f"<p>{inline(why)}</p>"])
+        return
+    marks = _Marks(run)
+    yield from _list("Consensus", [marks.point(f"consensus[{n}]", text) for n, text in enumerate(analysis.consensus)])
+    if analysis.contradictions:
+        yield from _section("Contradictions", _contradictions(analysis, marks, seats))
+    if analysis.partial_coverage:
+        yield from _section("Partial coverage", _coverage(analysis, marks, seats))
+    insights = [
+        f'<li class="{seats.colour("panel", row.model)}">{seats.who(row.model)}'
+        f"{marks.point(where, row.insight)}{marks.by(where, row.model)}</li>"
+        for n, row in enumerate(analysis.unique_insights)
+        for where in [f"unique_insights[{n}]"]
+    ]
+    if insights:
+        yield from _section("Unique insights", ['<ul class="insights">', *insights, "</ul>"])
+    yield from _list(
+        "Blind spots", [marks.point(f"blind_spots[{n}]", text) for n, text in enumerate(analysis.blind_spots)]
+    )
+    checks = []
+    if run.supported:
+        checks.append(f"{run.supported.held} of {run.supported.checked} attributions have a quote that holds")
+    if run.second_look:
+        checks.append(f"the second look agrees on {run.second_look.agreement:.0%} of the points")
+    yield from _list("Checks", checks)
+
+
+class _Marks:
+    """Renders what the judge wrote, and marks what did not hold."""
+
+    def __init__(self, run: Run) -> None:
+        self._unproven, self._unstable = run.unproven, run.unstable
+
+    def by(self, where: str, model: str) -> str:
+        return ' <span class="mark">(quote not found)</span>' if (where, model) in self._unproven else ""
+
+    def point(self, where: str, text: str) -> str:
+        shaky = ' <span class="mark">(not in the second look)</span>' if where in self._unstable else ""
+        return f'<span dir="auto">{inline(text)}</span>{shaky}'
+
+
+def _contradictions(analysis: Analysis, marks: _Marks, seats: _Seats) -> Iterator[str]:
+    """Yield a row for each topic, with a column for everybody who was heard, or takes a stance on any."""
+    stances = [stance.model for row in analysis.contradictions for stance in row.stances]
+    models = list(dict.fromkeys([*seats.heard, *stances]))
+    rows = []
+    for n, row in enumerate(analysis.contradictions):
+        where = f"contradictions[{n}]"
+        cells: dict[str, list[str]] = {model: [] for model in models}
+        for m, stance in enumerate(row.stances):
+            mark = marks.by(f"{where}.stances[{m}]", stance.model)
+            cells[stance.model].append(f'<span dir="auto">{inline(stance.stance)}</span>{mark}')
+        said = ("<br>".join(cell) or '<span class="none">says nothing</span>' for cell in cells.values())
+        rows.append([marks.point(where, row.topic), *said])
+    yield from _table("Contradictions", "stances", ["Topic", *map(seats.who, models)], rows)
+
+
+def _coverage(analysis: Analysis, marks: _Marks, seats: _Seats) -> Iterator[str]:
+    """Yield a row for each point, with a dot for everybody who made it."""
+    makers = [model for row in analysis.partial_coverage for model in row.models]
+    models = list(dict.fromkeys([*seats.heard, *makers]))
+    rows = []
+    for n, row in enumerate(analysis.partial_coverage):
+        where = f"partial_coverage[{n}]"
+        dots = (
+            f'<span class="dot" aria-hidden="true">●</span><span class="hidden">yes</span>{marks.by(where, model)}'
+            if model in row.models
+            else '<span class="none" aria-hidden="true">·</span><span class="hidden">no</span>'
+            for model in models
+        )
+        rows.append([marks.point(where, row.point), *dots])
+    colours = ["", *(seats.colour("panel", model) for model in models)]
+    yield from _table("Partial coverage", "dots", ["Point", *map(seats.who, models)], rows, colours)
+
+
+def _calls(run: Run, seats: _Seats) -> Iterator[str]:
+    if not run.calls:
+        return
+    heads = ["Call", "Time", "Attempts", "Tokens in", "Tokens out", "Cost"]
+    rows = []
+    for call in run.calls:
+        is_seat = call.role == "panel"
+        who = seats.who(call.label) if is_seat else f'<span class="who outer">{_ROLES[call.role]}</span>'
+        slug = call.answered_by or call.model
+        if not is_seat or slug != call.label:
+            who += f' <span class="note">{plain(slug, 100)}</span>'
+        if call.error:
+            who += f'<br><span class="failed">{plain(call.error, 200)}</span>'
+        usage = call.usage
+        tokens = (usage.prompt_tokens, usage.completion_tokens) if usage else (None, None)
+        cost = usage.cost if usage else None
+        rows.append([who, f"{call.duration_s:.1f} s", str(call.attempts), *map(_number, tokens), _dollars(cost)])
+    took = run.usage
+    whole = ["In all", "", "", _number(took.prompt_tokens), _number(took.completion_tokens), _dollars(took.cost)]
+    numbers = ["", *["number"] * 5]
+    yield from _section("What it took", _table("Calls", "calls", heads, rows, numbers, whole))
+
+
+_ROLES = {"judge": "judge", "outer": "answer"}
+
+
+def _number(value: int | None) -> str:
+    return '<span class="none">unknown</span>' if value is None else f"{value:,}"
+
+
+def _dollars(value: float | None) -> str:
+    return '<span class="none">unknown</span>' if value is None else shown_dollars(value)
+
+
+def _responses(result: ToolResult, seats: _Seats) -> Iterator[str]:
+    said = [
+        (each.label, each.model, "cut off by its token limit" if each.truncated else "", each.content)
+        for each in result.responses or ()
+    ]
+    said += [
+        (each.label, each.model, f"cut off: {each.error}", each.content)
+        for each in result.failed_models or ()
+        if each.content
+    ]
+    lines = []
+    for label, model, cut, text in said:
+        about = ", ".join(part for part in (model if model != label else "", cut) if part)
+        note = f'<span class="note">{plain(about, 200)}</span>' if about else ""
+        lines.append(f"<details>\n<summary><h3>{seats.who(label)}</h3>{note}</summary>\n{block(text, 3)}\n</details>")
+    if lines:
+        yield from _section("Responses", lines)
+
+
+def _table(
+    name: str,
+    kind: str,
+    heads: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    classes: Sequence[str] = (),
+    foot: Sequence[str] = (),
+) -> Iterator[str]:
+    """Yield a table whose first column names the rows; it scrolls by itself where the page is too narrow."""
+    classes = classes or [""] * len(heads)
+    marked = [f' class="{each}"' if each else "" for each in classes]
+
+    def row(cells: Sequence[str]) -> str:
+        first, *rest = cells
+        data = "".join(f"<td{mark}>{cell}</td>" for mark, cell in zip(marked[1:], rest, strict=True))
+        return f'<tr><th scope="row">{first}</th>{data}</tr>'
+
+    head = "".join(f'<th scope="col"{mark}>{cell}</th>' for mark, cell in zip(marked, heads, strict=True))
+    yield f'<div class="scroll" tabindex="0" role="group" aria-label="{name}">'
+    yield f'<table class="{kind}">\n<thead>\n<tr>{head}</tr>\n</thead>\n<tbody>'
+    yield from map(row, rows)
+    yield "</tbody>"
+    if foot:
+        yield f"<tfoot>\n{row(foot)}\n</tfoot>"
+    yield "</table>\n</div>"
+
+
+def _list(title: str, lines: Sequence[str], kind: str = "ul") -> Iterator[str]:
+    if lines:
+        yield from _section(title, [f"<{kind}>", *(f"<li>{line}</li>" for line in lines), f"</{kind}>"])
+
+
+def _section(title: str, parts: Iterable[str]) -> Iterator[str]:
+    """Yield a section, unless there is nothing in it."""
+    inside = list(parts)
+    if inside:
+        yield f"<section>\n<h2>{title}</h2>"
+        yield from inside
+        yield "</section>"

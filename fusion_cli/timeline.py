@@ -1,0 +1,211 @@
+"""When each model of a run waited, thought, looked something up and wrote: from events as they come, or from lines.
+
+Pure but for the clock of `Watch`. Knows no way to draw it.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from fusion_cli import events
+from fusion_cli.event_lines import PREFIX, event_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+State = Literal["waiting", "thinking", "searching", "writing"]
+JUDGE, ANSWER = "judge", "answer"
+
+
+class Segment(NamedTuple):
+    """What a model did from one moment to another, in seconds since the run began."""
+
+    state: State
+    start: float
+    end: float
+
+
+class Row(NamedTuple):
+    """One model's part in a run; `role` is panel, judge or answer, `failed` whether nothing came of it."""
+
+    role: str
+    label: str
+    segments: tuple[Segment, ...]
+    failed: bool
+
+    def seconds(self, state: State) -> float:
+        """Return how long it was in a state."""
+        return sum(segment.end - segment.start for segment in self.segments if segment.state == state)
+
+
+class _Track:
+    """A row that is being put together."""
+
+    def __init__(self, role: str, label: str) -> None:
+        self.role, self.label = role, label
+        self.segments: list[Segment] = []
+        self.state: State | None = None
+        self.failed = False
+        self._since = 0.0
+
+    def enter(self, state: State | None, t: float) -> None:
+        """Begin another state; None ends them."""
+        if self.state is not None and state != self.state and t > self._since:
+            self.segments.append(Segment(self.state, self._since, t))
+        if state != self.state:
+            self.state, self._since = state, t
+
+
+class Timeline:
+    """Put a run's rows together from the lines of its events, in their order."""
+
+    def __init__(self) -> None:
+        self._tracks: dict[tuple[str, str], _Track] = {}
+        self._outer = ""
+        self._convened_until = 0.0
+
+    def take(self, line: dict[str, Any]) -> None:
+        """Take one line in; what it does not know, or cannot read, changes nothing."""
+        kind, t = str(line.get("type")).removeprefix(PREFIX), line.get("t")
+        if not isinstance(t, int | float) or not 0 <= t < 1e9:
+            return
+        label = str(line.get("label", ""))
+        if kind == "created":
+            self._outer = str(line.get("model") or "")
+        elif kind.startswith("panel.") and line.get("from_run") is None:
+            self._take_panel(kind.removeprefix("panel."), label, str(line.get("status")), t)
+        elif kind.startswith("analysis.") and line.get("from_run") is None:
+            self._take_judge(kind.removeprefix("analysis."), line, t)
+        elif kind == "call.retried":
+            role = {"outer": ANSWER}.get(str(line.get("role")), str(line.get("role")))
+            for track in self._tracks.values():
+                if track.role == role and (role != "panel" or track.label == label) and track.state:
+                    track.enter("waiting", t)
+        elif kind in ("outer.delta", "outer.discarded", "in_progress", "answer.delta", "answer.completed"):
+            self._take_outer(kind, t)
+        elif kind in ("completed", "ended"):
+            self.end(t)
+
+    def end(self, t: float) -> None:
+        """Close what is still open: the run is over."""
+        for track in self._tracks.values():
+            if track.state:
+                track.failed = True
+                track.enter(None, t)
+
+    def rows(self) -> tuple[Row, ...]:
+        """Return the rows that have something in them: the panel's as it was asked, the judge's, the answer's."""
+        order = {"panel": 0, JUDGE: 1, ANSWER: 2}
+        tracks = sorted(self._tracks.values(), key=lambda track: order[track.role])
+        return tuple(Row(each.role, each.label, tuple(each.segments), each.failed) for each in tracks if each.segments)
+
+    def _track(self, role: str, label: str = "") -> _Track:
+        return self._tracks.setdefault((role, label if role == "panel" else ""), _Track(role, label))
+
+    def _take_panel(self, kind: str, label: str, status: str, t: float) -> None:
+        self._convened_until = t
+        track = self._track("panel", label)
+        if kind == "added":
+            track.enter("waiting", t)
+        elif kind == "reasoning.delta" and track.state == "waiting":
+            track.enter("thinking", t)
+        elif kind == "delta" and track.state in ("waiting", "thinking"):
+            track.enter("writing", t)
+        elif kind == "tool_call":
+            track.enter("searching" if status == "started" else "waiting", t)
+        elif kind in ("completed", "failed"):
+            track.failed = kind == "failed"
+            track.enter(None, t)
+
+    def _take_judge(self, kind: str, line: dict[str, Any], t: float) -> None:
+        track = self._track(JUDGE, str(line.get("model", "")))
+        if kind == "in_progress":
+            track.enter("waiting", t)
+        elif kind == "delta":  # which has numbers of characters
+            if line.get("text_chars"):
+                track.enter("writing", t)
+            elif line.get("reasoning_chars") and track.state == "waiting":
+                track.enter("thinking", t)
+        elif kind == "tool_call":
+            track.enter("searching" if line.get("status") == "started" else "waiting", t)
+        elif kind in ("completed", "failed"):
+            self._convened_until = t
+            track.failed = kind == "failed"
+            track.enter(None, t)
+
+    def _take_outer(self, kind: str, t: float) -> None:
+        """Follow the outer model's first turn, which waits from the start of the run, and the one after the panel."""
+        track = self._track(ANSWER, self._outer)
+        if kind in ("outer.delta", "answer.delta"):
+            if track.state is None:
+                track.enter("waiting", self._convened_until)
+            track.enter("writing", t)
+        elif kind == "outer.discarded":
+            track.enter("waiting", self._convened_until)
+            track.enter(None, t)
+        elif kind == "in_progress":
+            self._convened_until = t
+            track.enter(None, t)
+        else:
+            track.enter(None, t)
+
+
+def rows_of(lines: Iterable[dict[str, Any]]) -> tuple[Row, ...]:
+    """Return the rows of a recorded run, from its lines; what a kill left open ends with the last line."""
+    timeline, last = Timeline(), 0.0
+    for line in lines:
+        timeline.take(line)
+        t = line.get("t")
+        last = max(last, t) if isinstance(t, int | float) and 0 <= t < 1e9 else last
+    timeline.end(last)
+    return timeline.rows()
+
+
+class Watch:
+    """A sink that notes what a report tells of a run beside its result.
+
+    Args:
+        model: The outer model's slug; empty where there is none.
+
+    Attributes:
+        at: When the run began, ISO 8601 in UTC.
+    """
+
+    def __init__(self, model: str = "") -> None:
+        self.at = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        self._started = time.monotonic()
+        self._timeline = Timeline()
+        self._timeline.take({"type": "created", "t": 0.0, "model": model})
+        self._unfinished: list[str] = []
+        self._ended_s: float | None = None
+
+    def __call__(self, event: events.Event) -> None:
+        """Take one event in."""
+        t = time.monotonic() - self._started
+        match event:
+            case events.OuterDelta(text) | events.AnswerDelta(text):
+                self._unfinished.append(text)
+            case events.OuterDiscarded() | events.FusionInProgress() | events.AnswerCompleted():
+                self._unfinished.clear()
+            case events.RunCompleted():
+                self._ended_s = t
+                self._timeline.end(t)
+                return
+        for line in event_lines(event, t):
+            self._timeline.take(line)
+
+    @property
+    def duration_s(self) -> float:
+        """How long the run took, or has taken."""
+        return time.monotonic() - self._started if self._ended_s is None else self._ended_s
+
+    @property
+    def unfinished(self) -> str:
+        """What there is of an answer that did not come to its end."""
+        return "".join(self._unfinished)
+
+    def rows(self) -> tuple[Row, ...]:
+        """Return who did what, when."""
+        return self._timeline.rows()

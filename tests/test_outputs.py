@@ -1,0 +1,237 @@
+"""Promises of `outputs`: what `-o` means, and that a file is there whole or not at all."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from fusion_cli import formats, outputs
+from fusion_cli.errors import ClosedPipeError, FusionError, UsageError
+from fusion_cli.outputs import Outputs, Target, read_outputs, read_target
+from fusion_cli.terminal import Terminal
+from tests.sinks.shown_runs import FACTS, HAPPY, QUESTION
+
+POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions, links and pipes")
+ABOUT = formats.About(QUESTION, FACTS)
+
+
+def read(*named: str, form: str | None = None, as_json: bool = False, step_summary: Path | None = None) -> Outputs:
+    """Return where a run goes, away from a terminal."""
+    return read_outputs(form, named, as_json=as_json, is_terminal=False, step_summary=step_summary)
+
+
+class TestNames:
+    """`-o [FORMAT:]FILE` and `--format`."""
+
+    @pytest.mark.parametrize(
+        ("said", "form", "name"),
+        [
+            ("a.html", "html", "a.html"),
+            ("a.HTM", "html", "a.HTM"),
+            ("a.md", "markdown", "a.md"),
+            ("a.json", "json", "a.json"),
+            ("a.jsonl", "jsonl", "a.jsonl"),
+            ("a.txt", "plain", "a.txt"),
+            ("json:a.txt", "json", "a.txt"),
+            ("html:a", "html", "a"),
+            ("markdown:C:/a", "markdown", "C:/a"),
+            ("C:/a.json", "json", "C:/a.json"),
+            ("./json:a.md", "markdown", "./json:a.md"),
+            ("other:a.md", "markdown", "other:a.md"),
+        ],
+    )
+    def test_a_file_has_its_form(self, said: str, form: str, name: str) -> None:
+        """The one that stands before it, else the one that its ending stands for."""
+        assert read_target(said) == Target(form, Path(name))
+
+    @pytest.mark.parametrize(
+        ("said", "told"),
+        [
+            ("a", "expected a name that ends in .html, .md, .json, .jsonl or .txt, or FORMAT:FILE, found a"),
+            ("a.pdf", "FORMAT:FILE"),
+            ("", "expected a file"),
+            ("-", "--format"),
+            ("json:", "expected a file"),
+            ("json:-", "--format"),
+            ("rich:a.txt", "a file takes plain"),
+            ("none/a.md", "none/a.md cannot be written: No such file"),
+            ("a\0.md", "cannot be written"),
+            ("markdown:.", ". is a folder"),
+            ("x" * 300 + ".md", "cannot be written"),
+        ],
+    )
+    def test_mistakes_are_named_before_anything_is_sent(self, said: str, told: str) -> None:
+        """One clean line each, and nothing is left behind."""
+        with pytest.raises(UsageError) as raised:
+            read(said)
+        assert told in str(raised.value)
+        assert str(raised.value).isprintable()
+        assert list(Path().iterdir()) == []
+
+    def test_a_file_stands_once(self) -> None:
+        """Two forms in one file would be one too many."""
+        with pytest.raises(UsageError, match="stands twice"):
+            read("a.md", "json:./a.md")
+
+    def test_what_is_there_is_not_touched_by_the_look(self) -> None:
+        """Whether a file can be written is found out beside it."""
+        Path("a.md").write_text("old")
+        read("a.md", "b.md")
+        assert [path.name for path in Path().iterdir()] == ["a.md"]
+        assert Path("a.md").read_text() == "old"
+
+    @pytest.mark.parametrize(
+        ("form", "as_json", "expected"),
+        [(None, False, "plain"), (None, True, "json"), ("json", True, "json"), ("html", False, "html")],
+    )
+    def test_standard_output_has_its_form(self, form: str | None, as_json: bool, expected: str) -> None:
+        """`--json` is short for one, and without any it is plain where nobody watches."""
+        assert read(form=form, as_json=as_json).form == expected
+        on_a_terminal = read_outputs(form, (), as_json=as_json, is_terminal=True, step_summary=None)
+        assert on_a_terminal.form == ("rich" if expected == "plain" else expected)
+
+    def test_two_forms_are_one_too_many(self) -> None:
+        """And so is one that does not exist."""
+        with pytest.raises(UsageError, match="choose one"):
+            read(form="html", as_json=True)
+        with pytest.raises(UsageError, match="expected rich, plain, markdown, json, jsonl or html, found pdf"):
+            read(form="pdf")
+
+
+class TestStepSummary:
+    """The file that a GitHub job's summary is made of."""
+
+    def test_it_is_markdown_without_an_ending_and_appended_to(self) -> None:
+        """Other steps have written to it, or will."""
+        summary = Path("summary_1").absolute()
+        summary.write_text("before\n")
+        found = read("summary_1", step_summary=summary)
+        assert found.targets == (Target("markdown", Path("summary_1"), appends=True),)
+        assert found.write_files(HAPPY.run, ABOUT) == []
+        assert found.write_files(HAPPY.run, ABOUT) == []
+        assert summary.read_text("utf-8").startswith("before\n\n\n# SQLite or PostgreSQL")
+        assert summary.read_text("utf-8").count("# SQLite or PostgreSQL") == 2
+
+    def test_other_files_are_replaced(self) -> None:
+        """Also where there is such a file."""
+        assert read("a.md", step_summary=Path("summary")).targets == (Target("markdown", Path("a.md")),)
+
+
+class TestFiles:
+    """What is in the files."""
+
+    def test_every_file_has_its_form(self) -> None:
+        """One run, as many files as were named."""
+        found = read("a.html", "a.md", "a.json", "a.jsonl", "a.txt")
+        found.put_line("{}\n", Terminal())
+        assert found.write_files(HAPPY.run, ABOUT) == []
+        for target in found.targets:
+            expected = "{}\n" if target.form == "jsonl" else formats.rendered(target.form, HAPPY.run, ABOUT)
+            assert target.path.read_text("utf-8") == expected
+
+    def test_one_that_cannot_be_written_costs_no_other(self) -> None:
+        """What went wrong is told of each, the others are there."""
+        folder = Path("gone")
+        folder.mkdir()
+        found = read("gone/a.md", "b.md")
+        folder.rmdir()
+        [error] = found.write_files(HAPPY.run, ABOUT)
+        assert "gone/a.md cannot be written: No such file" in str(error)
+        assert Path("b.md").exists()
+
+    def test_without_a_run_there_is_no_report(self) -> None:
+        """Only what a script reads."""
+        assert read("a.md", "a.html", "a.txt", "a.json").write_files(HAPPY.run, None) == []
+        assert [path.name for path in Path().iterdir()] == ["a.json"]
+
+
+class FullTerminal(Terminal):
+    """One whose reader has gone."""
+
+    def write(self, text: str) -> None:
+        """Take nothing."""
+        raise ClosedPipeError("")
+
+
+def test_lines_reach_their_files_though_nobody_reads_standard_output() -> None:
+    """The pipe's end is raised when the run is delivered, and not lost."""
+    found = read("a.jsonl", form="jsonl")
+    for _ in range(2):
+        found.put_line("{}\n", FullTerminal())
+    with pytest.raises(ClosedPipeError):
+        found.print_whole(HAPPY.run, ABOUT, FullTerminal())
+    found.write_files(HAPPY.run, ABOUT)
+    assert Path("a.jsonl").read_text() == "{}\n{}\n"
+
+
+class TestWriteOut:
+    """A file is there whole, or not at all."""
+
+    @POSIX
+    @pytest.mark.parametrize("force", [False, True])
+    def test_it_is_there_for_others(self, tmp_path: Path, force: bool) -> None:
+        """It has what was to be written and the permissions that the umask leaves; nothing lies beside it."""
+        target = tmp_path / "out.md"
+        before = os.umask(0o027)
+        try:
+            outputs.write_out(target, b"text", force=force)
+        finally:
+            os.umask(before)
+        assert target.read_bytes() == b"text"
+        assert target.stat().st_mode & 0o777 == 0o640
+        assert list(tmp_path.iterdir()) == [target]
+
+    @POSIX
+    def test_what_nobody_else_may_read_stays_so(self, tmp_path: Path) -> None:
+        """A file that is replaced keeps its permissions."""
+        target = tmp_path / "out.md"
+        target.touch(0o600)
+        outputs.write_out(target, b"new")
+        assert target.stat().st_mode & 0o777 == 0o600
+
+    @POSIX
+    def test_a_pipe_is_written_to(self, tmp_path: Path) -> None:
+        """What is no file is not replaced by one: a device, or the pipe of `-o json:>(jq)`."""
+        pipe = tmp_path / "pipe.json"
+        os.mkfifo(pipe)
+        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        outputs.check(outputs.Target("json", pipe))
+        outputs.write_out(pipe, b"text")
+        assert os.read(reader, 100) == b"text"
+        os.close(reader)
+        assert list(tmp_path.iterdir()) == [pipe]
+
+    def test_what_is_there_is_not_overwritten(self, tmp_path: Path) -> None:
+        """Without --force the file is as it was; with it, it is the new one."""
+        target = tmp_path / "out.md"
+        target.write_text("old")
+        with pytest.raises(UsageError, match="is there already") as raised:
+            outputs.write_out(target, b"new", force=False)
+        assert "--force" in raised.value.hint
+        assert target.read_text() == "old"
+        outputs.write_out(target, b"new", force=True)
+        assert target.read_text() == "new"
+        assert list(tmp_path.iterdir()) == [target]
+
+    @pytest.mark.parametrize("force", [False, True])
+    def test_a_folder_is_no_file(self, tmp_path: Path, force: bool) -> None:
+        """Nothing that is no file is replaced."""
+        with pytest.raises(UsageError, match="is a folder"):
+            outputs.write_out(tmp_path, b"x", force=force)
+
+    def test_a_folder_that_is_not_there_is_named(self, tmp_path: Path) -> None:
+        """What the system says is said, and no file is left."""
+        with pytest.raises(FusionError, match=r"none/out\.md cannot be written: No such file") as raised:
+            outputs.write_out(tmp_path / "none" / "out.md", b"x", force=False)
+        assert type(raised.value) is FusionError
+
+    @POSIX
+    def test_a_link_stays_one(self, tmp_path: Path) -> None:
+        """With --force, what a link points to is replaced, not the link."""
+        target = tmp_path / "there.md"
+        target.write_text("old")
+        link = tmp_path / "link.md"
+        link.symlink_to(target)
+        outputs.write_out(link, b"new", force=True)
+        assert link.is_symlink()
+        assert target.read_text() == "new"
