@@ -54,6 +54,15 @@ def test_the_readme_shows_every_picture() -> None:
     assert all(len(alt) > 40 for alt, _ in shown)
 
 
+def test_the_readmes_links_lead_somewhere() -> None:
+    """What it links to in the repository is a file that exists or one of its own headings."""
+    text = README.read_text("utf-8")
+    headings = {"#" + title.lower().replace(" ", "-") for title in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if not link.startswith("https://")]
+    assert "#models-and-providers" in links
+    assert [link for link in links if link not in headings and not (README.parent / link).is_file()] == []
+
+
 def test_the_readme_shows_the_lines_of_a_pipe() -> None:
     """What the README says goes to standard error is what the recorded run puts there."""
     lines = "\n".join(plain_lines())
