@@ -13,33 +13,37 @@ from typing import Any
 
 from tests.tour import said
 from tests.tour.replay import RUN, plain_lines
-from tests.wire.server import Call, Reply, Request, WireServer
+from tests.wire.server import Call, Reply, Request, Responder, WireServer
 from tests.wire.server_deliberation import letters, wanted_tool
 
 FUSION = str(Path(sys.executable).parent / "fusion")
-JUDGE_S, ANSWER_S, CONSULT_S = 7.4, 1.6, 0.9
+JUDGE_S, ANSWER_S, CONSULT_S, CHUNK_S = 7.4, 1.6, 0.9, 0.05
 
 
-def respond(request: Request) -> Reply:
-    """Play the panel, the judge and the outer model."""
-    if request.role == "judge":
-        found = json.dumps(said.analysis(letters_of(request)))
-        return Reply(found, delay_first_s=JUDGE_S, usage=usage(request.model, said.JUDGE_TOKENS))
-    if request.role == "panel":
-        response = said.RESPONSES[request.model]
-        return Reply(
-            response.text,
-            delay_first_s=response.first_s,
-            delay_chunk_s=response.chunk_s,
-            usage=usage(request.model, response.tokens),
-            annotations=tuple(cited(url, title) for url, title in response.pages.items()),
-        )
-    if tool := wanted_tool(request):
-        calls = (Call(tool, json.dumps({"prompt": said.QUESTION})),)
-        return Reply(tool_calls=calls, delay_first_s=CONSULT_S, usage=usage(request.model, said.CONSULT_TOKENS))
-    return Reply(
-        said.ANSWER, delay_first_s=ANSWER_S, delay_chunk_s=0.05, usage=usage(request.model, said.ANSWER_TOKENS)
-    )
+def player(pace: float = 1.0) -> Responder:
+    """Return what plays the panel, the judge and the outer model, its waits so many times as long."""
+
+    def respond(request: Request) -> Reply:
+        if request.role == "judge":
+            found = json.dumps(said.analysis(letters_of(request)))
+            return Reply(found, delay_first_s=JUDGE_S * pace, usage=usage(request.model, said.JUDGE_TOKENS))
+        if request.role == "panel":
+            response = said.RESPONSES[request.model]
+            return Reply(
+                response.text,
+                delay_first_s=response.first_s * pace,
+                delay_chunk_s=response.chunk_s * pace,
+                usage=usage(request.model, response.tokens),
+                annotations=tuple(cited(url, title) for url, title in response.pages.items()),
+            )
+        if tool := wanted_tool(request):
+            calls = (Call(tool, json.dumps({"prompt": said.QUESTION})),)
+            took = usage(request.model, said.CONSULT_TOKENS)
+            return Reply(tool_calls=calls, delay_first_s=CONSULT_S * pace, usage=took)
+        took = usage(request.model, said.ANSWER_TOKENS)
+        return Reply(said.ANSWER, delay_first_s=ANSWER_S * pace, delay_chunk_s=CHUNK_S * pace, usage=took)
+
+    return respond
 
 
 def letters_of(request: Request) -> dict[str, str]:
@@ -80,17 +84,22 @@ def command_in(home: str, server: WireServer) -> Callable[..., str]:
     return run
 
 
-def main() -> None:
-    """Record the run, and prove that what is replayed of it is what it said."""
-    with WireServer(respond) as server, tempfile.TemporaryDirectory() as home:
+def record(to: Path, pace: float = 1.0) -> list[str]:
+    """Have the installed command ask, keep its journal in a file, and return what it said on standard error."""
+    with WireServer(player(pace)) as server, tempfile.TemporaryDirectory() as home:
         server.models = [listed(server.models[0], slug) for slug in said.PANEL]
         fusion = command_in(home, server)
         fusion("config", "set", "panel", ",".join(said.PANEL))
         told = fusion("ask", said.QUESTION)
-        fusion("runs", "export", "last", "-o", str(RUN), "--force")
-    if told.splitlines() != plain_lines():
-        raise SystemExit(f"the command said:\n{told}\nreplayed:\n" + "\n".join(plain_lines()))
-    print(told, end="")
+        fusion("runs", "export", "last", "-o", str(to), "--force")
+    return told.splitlines()
+
+
+def main() -> None:
+    """Record the run, and prove that what is replayed of it is what was said."""
+    told = record(RUN)
+    print("\n".join(told))
+    assert told == plain_lines(), "\n".join(plain_lines())
 
 
 if __name__ == "__main__":

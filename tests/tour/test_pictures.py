@@ -9,6 +9,7 @@ import pytest
 
 from tests.tour import said
 from tests.tour.pictures import FOLDER, pictures
+from tests.tour.record import record
 from tests.tour.replay import plain_lines, result
 
 UPDATE = os.environ.get("FUSION_UPDATE_SNAPSHOTS") == "1"  # read here: no test sees a FUSION_ variable
@@ -78,3 +79,11 @@ def test_the_recorded_run_is_up_to_date() -> None:
     assert responses == {model: response.text for model, response in said.RESPONSES.items()}
     assert run.result.analysis
     assert run.result.analysis.model_dump() == said.analysis({model: model for model in said.PANEL})
+
+
+def test_the_command_says_those_lines(tmp_path: Path) -> None:
+    """Asked anew in a hurry, the installed command says what is replayed, but for times and who is first."""
+    told = record(tmp_path / "run.jsonl", pace=0.0)
+    untimed = [sorted(re.sub(r"\d+\.\d s\b", "", line) for line in lines) for lines in (told, plain_lines())]
+    assert untimed[0] == untimed[1]
+    assert (tmp_path / "run.jsonl").stat().st_size > 0
