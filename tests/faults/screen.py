@@ -79,11 +79,11 @@ class Screen:
         """Give the terminal another width, of which the kernel tells the command."""
         fcntl.ioctl(self._screen, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
 
-    def wait_for(self, text: str) -> None:
-        """Read until `text` has been shown."""
+    def wait_for(self, *texts: str) -> None:
+        """Read until one of the texts has been shown."""
         end = time.monotonic() + LIMIT_S
-        while text not in self.shown:
-            assert self._read(end), f"{text!r} did not come: {self.shown}"
+        while not any(text in self.shown for text in texts):
+            assert self._read(end), f"{texts!r} did not come: {self.shown}"
 
     def wait_for_the_end(self) -> int:
         """Read until the command has ended, and return its status."""

@@ -27,7 +27,7 @@ def hang_in(faults: Faults, phase: str) -> list[str]:
 
 def until_it_hangs(faults: Faults, screen: Screen) -> None:
     """Wait until the hanging model has been asked, and whoever answers has answered."""
-    screen.wait_for("answered in")
+    screen.wait_for("answered in", "✓")
     faults.wait_for(lambda rows: any(row["model"] == HANGS for row in rows))
 
 
