@@ -4,6 +4,7 @@ Pure: bytes to models. A list of any shape is read as far as it makes sense; kno
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
 from operator import itemgetter
@@ -55,19 +56,40 @@ class Catalogue(NamedTuple):
 
     def context_tokens(self, slug: str) -> int | None:
         """Return how much a model can read and write in one call; None where that is unknown."""
-        return find(by_name(self.models, lambda model: model.context_tokens), slug)
+        listed = find(by_name(self.models, lambda model: model.context_tokens), slug)
+        return listed or min((it.context_tokens for it in self._family(slug) if it.context_tokens), default=None)
 
     def price(self, slug: str) -> Price | None:
-        """Return what a model costs; None where that is unknown."""
-        return find(by_name(self.models, lambda model: model.price), slug)
+        """Return what a model costs; None where that is unknown.
+
+        Of a family's newest member (`~author/family-latest`) it is what the dearest one of the list costs.
+        """
+        if (listed := find(by_name(self.models, lambda model: model.price), slug)) is not None:
+            return listed
+        prices = [it.price for it in self._family(slug)]
+        known = [price for price in prices if price is not None]
+        return Price(*map(max, zip(*known, strict=True))) if known and len(known) == len(prices) else None
 
     def input_modalities(self, slug: str) -> tuple[str, ...] | None:
         """Return what a model reads: `text`, `image` and the like; None where that is unknown."""
-        return find(by_name(self.models, lambda model: model.input_modalities or None), slug)
+        listed = find(by_name(self.models, lambda model: model.input_modalities or None), slug)
+        if listed is not None:
+            return listed
+        common = [set(it.input_modalities) for it in self._family(slug)]
+        return tuple(sorted(set.intersection(*common))) if common and all(common) else None
 
     def has(self, slug: str) -> bool:
         """Tell whether a model is in the list, or one that it is a variant of."""
         return find(by_name(self.models, lambda model: True), slug) is not None
+
+    def _family(self, slug: str) -> list[ListedModel]:
+        """Return the members of the family that `~author/family-latest` names: every word of it is in their slugs."""
+        named = re.fullmatch(r"~([^/]+)/(.+)-latest", slug)
+        if not named:
+            return []
+        words = set(re.split("[-.]", named[2]))
+        mine = [it for it in self.models if it.slug.startswith(f"{named[1]}/") and ":" not in it.slug]
+        return [it for it in mine if words <= set(re.split("[-./]", it.slug))]
 
 
 def parse(body: bytes) -> tuple[ListedModel, ...]:

@@ -11,7 +11,7 @@ import pytest
 
 from fusion_cli.api.catalogue import Catalogue, parse
 from fusion_cli.api.client import ChatClient
-from fusion_cli.chat import Endpoint, ModelName
+from fusion_cli.chat import Endpoint, ModelName, Price
 from tests.wire.server import Fault, Reply, WireServer, failure, html, redirect
 
 MODEL = ModelName("openrouter", "openai/gpt-5")
@@ -118,6 +118,31 @@ class TestList:
     def test_junk_costs_itself(self) -> None:
         """Among entries that make no sense, one that does is found."""
         assert known(listed(None, 7, {}, entry(length="x"), entry(top_provider=7))) == 8000
+
+
+class TestFamily:
+    """What is told of `~author/family-latest`, which a list may not have itself."""
+
+    MEMBERS = (
+        entry("google/gemini-2.5-pro", 9000, pricing={"prompt": "0.000001", "completion": "0.00001"}),
+        entry("google/gemini-3-pro", 8000, pricing={"prompt": "0.000002", "completion": "0.000008"}),
+        entry("google/gemini-3-pro:free", 7000, pricing={"prompt": "0", "completion": "0"}),
+        entry("google/gemini-3-flash", 6000, pricing={"prompt": "0.1", "completion": "0.1"}),
+        entry("other/gemini-9-pro", 5000, pricing={"prompt": "0.1", "completion": "0.1"}),
+    )
+
+    def test_the_dearest_and_the_smallest_member_count(self) -> None:
+        """Nobody knows which one it is, so what is assumed is on the safe side."""
+        catalogue = Catalogue("", 0.0, parse(listed(*self.MEMBERS)))
+        assert catalogue.price("~google/gemini-pro-latest") == Price(0.000002, 0.00001, 0.0)
+        assert catalogue.context_tokens("~google/gemini-pro-latest") == 8000
+        assert catalogue.price("~google/gemini-ultra-latest") is None
+        assert not catalogue.has("~google/gemini-pro-latest")
+
+    def test_a_member_without_a_price_makes_it_unknown(self) -> None:
+        """An unknown price is not taken for a low one."""
+        catalogue = Catalogue("", 0.0, parse(listed(*self.MEMBERS, entry("google/gemini-4-pro"))))
+        assert catalogue.price("~google/gemini-pro-latest") is None
 
 
 class TestClient:
