@@ -269,15 +269,25 @@ class Context:
                 endpoints[model] = await engine.serve(model.slug, slots)
         return endpoints
 
-    def obtain_keys(self, models: Collection[ModelName]) -> None:
-        """Open the key files and run the key commands of these models' providers; each once.
+    def obtain_keys(self, models: Collection[ModelName], within_s: float | None) -> float:
+        """Open the key files and run the key commands of these models' providers, each once; return how long it took.
+
+        Args:
+            models: Those that may be asked.
+            within_s: How long all of it may take; None is as long as a command may.
 
         Raises:
             ConfigError: A file cannot be used.
             CredentialError: A command failed, or printed no key.
+            UnreachableError: The time was over.
         """
-        for model in sorted(models):
-            self._key(model)
+        from time import monotonic
+
+        started = monotonic()
+        for name in sorted({model.provider for model in models}):
+            left = None if within_s is None else max(0.0, within_s - (monotonic() - started))
+            obtain_key(self.settings.providers[name], self.terminal.note, left)
+        return monotonic() - started
 
     def _key(self, model: ModelName) -> str | None:
         return obtain_key(self.settings.providers[model.provider])

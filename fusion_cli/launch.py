@@ -67,6 +67,6 @@ def launch(
         terminal = context.terminal
         deliver_dry_run(plan, prices, terminal, as_json=wishes.as_json, answers=wishes.answers, earlier=earlier)
         return
-    context.obtain_keys(errand.asks)
+    plan = plan._replace(waited_s=context.obtain_keys(errand.asks, plan.limits.deadline_s))
     delivery.announce(plan, context.terminal, errand.asks, answers=wishes.answers, earlier=earlier)
     context.carry_out(partial(story, earlier=earlier), plan, deliver, errand, show_answer=wishes.show_answer)

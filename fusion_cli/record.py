@@ -74,7 +74,8 @@ class Record:
         self.calls = Calls(plan, models, emit, self.warn)
         self._loop = asyncio.get_running_loop()
         self._started = self._loop.time()
-        self._deadline = None if plan.limits.deadline_s is None else self._started + plan.limits.deadline_s
+        limit = plan.limits.deadline_s
+        self._deadline = None if limit is None else self._started - plan.waited_s + limit
         for role in self.calls.phases:
             self.leave_time(role, 1.0)
 
