@@ -153,7 +153,7 @@ class Calls:
             failure.provider, failure.model = request.model
             raise failure from error
         if held.less:
-            self._warn(f"{label} gets {held.less}, as the run may cost no more")
+            self._warn(f"{held.less}, as the run may cost no more")
         return held
 
     def _note(self, under_way: _UnderWay, completion: Completion | None, error: ModelError | None) -> float:

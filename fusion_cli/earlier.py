@@ -48,6 +48,10 @@ class Earlier(NamedTuple):
         """Return the panelists of a plan that have to be asked."""
         return [seat for seat in plan.panel if seat.label not in {**self.responses, **self.failures}]
 
+    def needs_no_judge(self, plan: Plan) -> bool:
+        """Tell whether the judge is not asked again: it has judged just these responses, or is not wanted."""
+        return self.is_judged or (self.analysis is not None and not self.missing(plan))
+
     def is_whole(self, plan: Plan) -> bool:
         """Tell whether nothing of a plan is left to do."""
         return self.answer is not None and (not self.prompt or not (self.missing(plan) or self.analysis is None))

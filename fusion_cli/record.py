@@ -84,7 +84,7 @@ class Record:
 
         Raises:
             UsageError: A price is unknown.
-            CostLimitError: Even the estimate's low end is over the limit.
+            CostLimitError: What has to be there at the least is over the limit.
         """
         await self.calls.purse.open(answers=answers, earlier=self.earlier)
         for warning in self.plan.warnings:
@@ -291,6 +291,11 @@ class Record:
         self.warnings.append(text)
         if not shown:
             self.emit(events.Warned(text))
+
+    def forgo_panel(self, why: str) -> None:
+        """Note that no panel is offered to the outer model, as none could be paid for."""
+        self.failure_reason = "cost_limit"
+        self.warn(f"{self.plan.outer.slug} answers alone: {why}")
 
     def degrade(self, text: str) -> None:
         """Tell the user what makes the result worse than it was meant to be."""

@@ -210,7 +210,8 @@ def whether_the_panel_met(run: AskRun, plan: Plan) -> str:
     elif plan.tool_choice == "none":
         said = "The panel did not meet (tool choice: none)"
     elif run.answer is not None:
-        said = f"The panel did not meet: {run.model} answered alone (to convene it: --tool-choice required)"
+        way = "raise --max-cost" if run.failure_reason == "cost_limit" else "--tool-choice required"
+        said = f"The panel did not meet: {run.model} answered alone (to convene it: {way})"
     else:
         said = "The panel did not meet"
     return f"{said}. {what_it_took(run.usage)}".rstrip(". ") + "."
