@@ -138,15 +138,18 @@ def run_ids() -> list[str]:
 
 
 def _schema_printer(model: str) -> Callable[[typer.Context, bool], None]:
-    """Return a callback that prints the JSON Schema of a model of `results`, and ends the command."""
+    """Return a callback that prints the JSON Schema of a model of `results`, or the dry run's, and ends the command."""
 
     def print_schema(ctx: typer.Context, wanted: bool) -> None:
         if not wanted or ctx.resilient_parsing:  # the latter is somebody who presses Tab further on
             return
-        from fusion_cli import results
+        from importlib import import_module
+
         from fusion_cli.terminal import Terminal
 
-        Terminal().write_json(getattr(results, model).model_json_schema(mode="serialization"))
+        module, shape = ("dry_run", "DryRun") if ctx.params.get("dry_run") else ("results", model)
+        described = getattr(import_module(f"fusion_cli.{module}"), shape)
+        Terminal().write_json(described.model_json_schema(mode="serialization"))
         raise typer.Exit
 
     return print_schema
@@ -155,9 +158,8 @@ def _schema_printer(model: str) -> Callable[[typer.Context, bool], None]:
 def _schema_option(model: str) -> Any:
     return typer.Option(
         "--json-schema",
-        is_eager=True,
         callback=_schema_printer(model),
-        help="Print the JSON Schema of what --json prints, and exit.",
+        help="Print the JSON Schema of what --json prints, with --dry-run of what that prints, and exit.",
     )
 
 
@@ -351,7 +353,11 @@ Color = Annotated[
 ]
 DryRun = Annotated[
     bool,
-    typer.Option("--dry-run", help="Print who would be asked and what that may take, and ask nobody."),
+    typer.Option(
+        "--dry-run",
+        is_eager=True,  # so that --json-schema knows of it, wherever it stands
+        help="Print who would be asked and what that may take, and ask nobody.",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, whatever happened.")]
 
