@@ -169,7 +169,12 @@ Question = Annotated[
 ]
 Files = Annotated[
     list[str] | None,
-    typer.Option("-f", "--file", metavar="FILE", help="Add a text file to the question as material. Repeatable."),
+    typer.Option(
+        "-f",
+        "--file",
+        metavar="FILE",
+        help="Add a text file ('-' is standard input) to the question as material. Repeatable.",
+    ),
 ]
 Request = Annotated[
     str | None,
