@@ -148,6 +148,12 @@ def find(folder: Path, name: str, *, command: str | None = None, is_over: bool =
     raise UsageError(f"there is no run {one_line(name, 80)}", hint="fusion runs list shows what there is.")
 
 
+def recorded(folder: Path, run: str) -> Path | None:
+    """Return the file of the run with this whole id; None where it is not kept here, or `run` is no id."""
+    path = folder / f"{run}.jsonl"
+    return path if re.fullmatch(_ID, run) and path.is_file() else None
+
+
 def journal_named(folder: Path, name: str) -> Path | None:
     """Return the journal that a name means, where it means one and no other file.
 

@@ -29,6 +29,7 @@ class SavedResponses(NamedTuple):
         source: The id of the run, where it is said, or else the name of the file.
         cited: The web pages that each response cites, by label.
         truncated: The labels of those that a token limit cut off.
+        judge: Who judged them, as the file says it; empty where it does not.
         broken: What panelists had written who broke off; the judge reads that as cut off.
     """
 
@@ -40,6 +41,7 @@ class SavedResponses(NamedTuple):
     source: str = ""
     truncated: frozenset[str] = frozenset()
     broken: Mapping[Panelist, str] = MappingProxyType({})
+    judge: str = ""
 
     @property
     def panel(self) -> list[Panelist]:
@@ -109,11 +111,13 @@ def read_responses(text: str, name: str, prompt: str | None) -> SavedResponses:
     said = list(zip(seats, (*answered, *broken), strict=True))
     responses = {seat: row["content"] for seat, row in said[: len(answered)]}
     cited = {seat.label: pages for seat, row in said if (pages := _pages(row.get("sources")))}
-    run = value.get("run")
+    run, judge = value.get("run"), value.get("judge")
     source = one_line(run, 80) if isinstance(run, str) else name
     cut = frozenset(seat.label for seat, row in said if row.get("truncated") is True)
     beginnings = {seat: row["content"] for seat, row in said[len(answered) :]}
-    return SavedResponses(asked, responses, missing, warnings, cited, source, cut, beginnings)
+    return SavedResponses(
+        asked, responses, missing, warnings, cited, source, cut, beginnings, one_line(judge) if _is_text(judge) else ""
+    )
 
 
 def label_and_file(said: str) -> tuple[str, str]:
