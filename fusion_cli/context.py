@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from fusion_cli import settings as settings_module
 from fusion_cli.chat import Endpoint
-from fusion_cli.errors import SIGNALS, DegradedError, InterruptError, UsageError
+from fusion_cli.errors import (
+    SIGNALS,
+    DegradedError,
+    FusionError,
+    InterruptError,
+    ModelTimeoutError,
+    OutOfTimeError,
+    UsageError,
+)
 from fusion_cli.events import fan_out
 from fusion_cli.keys import obtain_key
 from fusion_cli.naming import Machine
@@ -30,7 +38,7 @@ if TYPE_CHECKING:
     from fusion_cli.chat import ModelClient, ModelName, Price
     from fusion_cli.choices import Choices
     from fusion_cli.events import Emit
-    from fusion_cli.plan import Plan
+    from fusion_cli.plan import Limits, Plan
     from fusion_cli.providers import Provider
     from fusion_cli.results import Run
     from fusion_cli.settings import Settings
@@ -154,7 +162,7 @@ class Context:
             folder = self.settings.runs_dir
             journal = Journal(folder, errand.command, plan, errand.choices, errand.parent, notice)
         emit = fan_out([journal, shows] if journal else [shows])
-        delivered = False
+        delivered, more_time = False, ""
 
         async def work() -> R:
             with given_back_when_stopped(shows):
@@ -165,6 +173,7 @@ class Context:
             kept_as = journal.run if journal and not journal.has_failed else None
             run = run.model_copy(update={"run": kept_as, "warnings": [*run.warnings, *notices]})
             emit(RunCompleted(run))
+            more_time = _more_time(run.cause, plan.limits)
             deliver(run, shows.answer_shown if errand.command == "ask" else shows.analysis_shown)
             delivered = True
         except DegradedError:  # everything was written, it was just not good enough
@@ -175,7 +184,7 @@ class Context:
             if journal:
                 journal.close()
                 if not delivered:
-                    self._say_how_to_go_on(journal, errand.command)
+                    self._say_how_to_go_on(journal, errand.command, more_time)
 
     def quote(self, models: Collection[ModelName]) -> dict[ModelName, Price | None]:
         """Return what each model costs, as far as its server's list of models says; no model is called, no key is sent.
@@ -303,13 +312,15 @@ class Context:
             has_catalogue=provider.is_openrouter,
         )
 
-    def _say_how_to_go_on(self, journal: Journal, command: str) -> None:
+    def _say_how_to_go_on(self, journal: Journal, command: str, more_time: str) -> None:
         """Say where what was paid for is, when the run did not deliver it."""
         if not journal.has_kept:
             return
         self.terminal.insist(f"Kept in {one_line(str(journal.path), 1000)}")
-        again = f"{command} --resume" if command in ("ask", "analyze") else "runs show"
-        self.terminal.insist(f"To go on: fusion {again} {journal.run}")
+        again = f"{command} --resume {journal.run}{more_time}"
+        self.terminal.insist(
+            f"To go on: fusion {again if command in ('ask', 'analyze') else f'runs show {journal.run}'}"
+        )
 
     def _warm_up(self) -> None:
         """Import what is needed after the first response while the network is waited for."""
@@ -347,6 +358,14 @@ class Context:
                 with suppress(NotImplementedError):
                     loop.remove_signal_handler(signum)
                 signal.signal(signum, before[signum])
+
+
+def _more_time(cause: FusionError | None, limits: Limits) -> str:
+    """Return the option that gives a run longer that had too little time, as it would end so again; else nothing."""
+    if not isinstance(cause, ModelTimeoutError | OutOfTimeError):
+        return ""
+    passed = getattr(limits, f"{cause.limit}_s")
+    return f" --{cause.limit.replace('_', '-')} {2 * passed:g}s" if passed else ""
 
 
 def _run_to_the_end(work: Coroutine[None, None, T]) -> T:

@@ -189,15 +189,21 @@ class ModelUnreachableError(ModelError):
 
 
 class ModelTimeoutError(ModelUnreachableError):
-    """Nothing came for longer than the request allows; who waited that long does not want to wait again."""
+    """Nothing came for longer than the request allows; who waited that long does not want to wait again.
+
+    Attributes:
+        limit: The limit that was passed.
+    """
 
     retryable = False
+    limit = "timeout"
 
 
 class OutOfTimeError(ModelUnreachableError):
     """The run had no more time for the call: its deadline, or the panel that closed without it."""
 
     retryable = False
+    limit = "deadline"
 
 
 class EmptyCompletionError(ModelError):

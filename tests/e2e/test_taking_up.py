@@ -56,6 +56,27 @@ def test_failed_answer_is_resumed_by_one_call() -> None:
     assert resumed.stdout == "at last\n"
 
 
+@pytest.mark.parametrize(
+    ("limit", "after", "more"),
+    [
+        (("--deadline", "2"), None, "--deadline 4s"),
+        (("--timeout", "1"), None, "--timeout 2s"),
+        (("--idle-timeout", "1.5"), 1, "--idle-timeout 3s"),
+    ],
+)
+def test_what_had_too_little_time_is_resumed_with_more(limit: tuple[str, str], after: int | None, more: str) -> None:
+    """The line that says how to go on gives more of the time that was over, and can be copied as it is."""
+    with WireServer(default=deliberation(latency_s=0)) as server:
+        server.script("openai/gpt-5", Reply("at last", fault=Fault("stall", after=after)), role="outer")
+        failed = fusion("ask", *REQUIRED, *limit, "x", server=server)
+        [line] = [line for line in failed.stderr.splitlines() if line.startswith("To go on: fusion ")]
+        server.script("openai/gpt-5", Reply("at last"), role="outer")
+        resumed = fusion(*line.removeprefix("To go on: fusion ").split(), server=server)
+    assert failed.status == 6
+    assert line.endswith(f" {more}")
+    assert (resumed.status, resumed.stdout) == (0, "at last\n")
+
+
 def test_another_writer_and_another_judge_cost_one_call_each() -> None:
     """`ask --from` and `judge RUN` make a new run each, which names the one that it comes from."""
     with WireServer(default=deliberation()) as server:
