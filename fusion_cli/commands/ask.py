@@ -125,7 +125,7 @@ def ask(
         if named and named[0] in ("--request", "--resume", "--from") and (prompt is not None or file):
             raise UsageError(f"{named[0]} has its question in it: give neither PROMPT nor --file with it")
         if resume is not None or rewrite is not None:
-            taken = taken_up(resume, rewrite, choices, context)
+            taken = taken_up(resume, rewrite, choices, context, web=bool(web))
             plan, earlier = taken.plan, taken.earlier
             errand = Errand("ask", taken.choices, taken.asks, earlier.run)
         else:
@@ -148,7 +148,7 @@ def ask(
         launch(context, pipeline.ask, plan, errand, deliver, wishes, earlier)
 
 
-def taken_up(resume: str | None, rewrite: str | None, flags: Choices, context: Context) -> TakenUp:
+def taken_up(resume: str | None, rewrite: str | None, flags: Choices, context: Context, *, web: bool) -> TakenUp:
     """Return how an earlier run is taken up: gone on with, or written from by another model.
 
     Raises:
@@ -159,8 +159,8 @@ def taken_up(resume: str | None, rewrite: str | None, flags: Choices, context: C
     settings, machine = context.settings, context.machine
     saved = run_files.read(run_files.find(settings.runs_dir, resume or rewrite or "", is_over=True))
     if resume is not None:
-        return resuming.resumed(saved, flags, settings, machine, answers=True)
-    return resuming.rewritten(saved, flags, settings, machine)
+        return resuming.resumed(saved, flags, settings, machine, answers=True, web=web)
+    return resuming.rewritten(saved, flags, settings, machine, web=web)
 
 
 def conversation_to_continue(name: str | None, context: Context) -> SavedRun:

@@ -164,6 +164,24 @@ def test_a_resumed_run_is_not_changed() -> None:
     assert "fusion judge RUN -j MODEL" in ended.stderr
 
 
+@pytest.mark.parametrize(
+    "way", [("ask", "--resume", "last"), ("ask", "--from", "last"), ("analyze", "--resume", "last")]
+)
+def test_web_tools_cannot_be_asked_for_anew(way: tuple[str, ...]) -> None:
+    """Where a run is taken as it was asked, --web is refused; a conversation that goes on has its tools."""
+    with WireServer(default=deliberation(latency_s=0)) as server:
+        fusion("ask", *REQUIRED, "--no-web", "x", server=server)
+        before = len(server.requests)
+        ended = fusion(*way, "--web", server=server)
+        assert len(server.requests) == before
+        assert ended.status == 2
+        assert "takes the run as it was asked: --web cannot be changed" in ended.stderr
+        assert fusion("ask", "-c", "--web", "y", server=server).status == 0
+        panel = [request for request in server.requests[before:] if request.role == "panel"]
+    assert panel
+    assert all(request.body["tools"] for request in panel)
+
+
 def test_a_run_without_an_answer_cannot_be_continued() -> None:
     """A conversation goes on from an answer; where there is none, the way to get it is said."""
     with WireServer(default=deliberation()) as server:
