@@ -125,7 +125,8 @@ class Calls:
             self._note(under_way, None, failure)
             raise failure from bug
         if completion.skipped:
-            self._warn(f"{label}: {completion.skipped} broken event(s) of the stream were skipped")
+            number = "1 broken event" if completion.skipped == 1 else f"{completion.skipped} broken events"
+            self._warn(f"{label}: {number} of the stream skipped")
         text_needed = text_needed and not (calls_suffice and completion.tool_calls)
         if text_needed and (why := under_way.why_no_answer(completion)):
             empty = EmptyCompletionError(why)

@@ -237,7 +237,7 @@ def test_broken_events_are_counted() -> None:
     models = ScriptedModels().script("panel", "a", says("now")._replace(skipped=3))
     models.script("judge", "j", says(JUDGE_REPLY))
     run = asyncio.run(pipeline.analyze(plan("a"), models, Seen()))
-    assert run.warnings[0] == "a: 3 broken event(s) of the stream were skipped"
+    assert run.warnings[0] == "a: 3 broken events of the stream skipped"
 
 
 def test_partial_text_alone_is_not_judged() -> None:
