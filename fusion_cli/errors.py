@@ -33,6 +33,8 @@ from typing import TYPE_CHECKING, ClassVar
 if TYPE_CHECKING:
     from fusion_cli.chat import Usage
 
+DROPPED = "dropped at "  # begins what is said of a panelist whose time was over: its clock is the run's
+
 # Those that end a run; one that the parent has us ignore (nohup, a job in the background) stays ignored.
 SIGNALS = [
     signum

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from fusion_cli import events
 from fusion_cli.calls import Calls, Role
 from fusion_cli.errors import (
+    DROPPED,
     CostLimitError,
     FusionError,
     KeyRejectedError,
@@ -31,6 +32,8 @@ if TYPE_CHECKING:  # pydantic (100 ms) is imported while the first responses are
     from fusion_cli.events import Emit
     from fusion_cli.plan import Panelist, Plan
     from fusion_cli.results import Analysis, Quote, SecondLook, Supported
+
+_SHORT_S = 9.95  # below that, tenths of a second are told
 
 
 class Record:
@@ -135,13 +138,17 @@ class Record:
         """Give the panelists that have not answered so many more seconds."""
         self.calls.phases["panel"].end_at(
             self._loop.time() + grace_s,
-            lambda: f"dropped at {self.elapsed_s:.0f} s: {len(self.responses)} of {len(self.plan.panel)} had answered",
+            lambda: f"{self._dropped_now}: {len(self.responses)} of {len(self.plan.panel)} had answered",
         )
+
+    @property
+    def _dropped_now(self) -> str:
+        return f"{DROPPED}{self.elapsed_s:.{1 if self.elapsed_s < _SHORT_S else 0}f} s"
 
     def _why_out_of_time(self, role: Role) -> str:
         limit = f"the deadline of {self.plan.limits.deadline_s:g} s"
         if role == "panel":
-            return f"dropped at {self.elapsed_s:.0f} s: {limit} leaves no more to the panel"
+            return f"{self._dropped_now}: {limit} leaves no more to the panel"
         return f"{limit} leaves no more to the judge" if role == "judge" else f"{limit} has passed"
 
     def begin(self, phase: Phase) -> None:

@@ -26,7 +26,8 @@ class SavedResponses(NamedTuple):
     """A panel that has answered: its prompt, its responses, how many gave none, and what to say of the file.
 
     Attributes:
-        source: The id of the run, where it is said, or else the name of the file.
+        run: The id of the run, where it is said.
+        file: The name of the file.
         cited: The web pages that each response cites, by label.
         truncated: The labels of those that a token limit cut off.
         judge: Who judged them, as the file says it; empty where it does not.
@@ -38,7 +39,8 @@ class SavedResponses(NamedTuple):
     missing: int
     warnings: tuple[str, ...] = ()
     cited: Mapping[str, tuple[Citation, ...]] = MappingProxyType({})
-    source: str = ""
+    run: str = ""
+    file: str = ""
     truncated: frozenset[str] = frozenset()
     broken: Mapping[Panelist, str] = MappingProxyType({})
     judge: str = ""
@@ -70,7 +72,7 @@ class SavedResponses(NamedTuple):
             panelist.label: PanelFailed(panelist.label, panelist.model.slug, "it broke off", None, text, 0.0)
             for panelist, text in self.broken.items()
         }
-        return Earlier(self.source, self.prompt, responses=responses, failures=failures)
+        return Earlier(self.run, self.prompt, responses=responses, failures=failures, file=self.file)
 
 
 def read_responses(text: str, name: str, prompt: str | None) -> SavedResponses:
@@ -112,11 +114,20 @@ def read_responses(text: str, name: str, prompt: str | None) -> SavedResponses:
     responses = {seat: row["content"] for seat, row in said[: len(answered)]}
     cited = {seat.label: pages for seat, row in said if (pages := _pages(row.get("sources")))}
     run, judge = value.get("run"), value.get("judge")
-    source = one_line(run, 80) if isinstance(run, str) else name
+    run = one_line(run, 80) if isinstance(run, str) else ""
     cut = frozenset(seat.label for seat, row in said if row.get("truncated") is True)
     beginnings = {seat: row["content"] for seat, row in said[len(answered) :]}
     return SavedResponses(
-        asked, responses, missing, warnings, cited, source, cut, beginnings, one_line(judge) if _is_text(judge) else ""
+        asked,
+        responses,
+        missing,
+        warnings,
+        cited,
+        run,
+        name,
+        cut,
+        beginnings,
+        one_line(judge) if _is_text(judge) else "",
     )
 
 

@@ -116,7 +116,9 @@ def judge(
         deliver = partial(
             delivery.deliver_analysis, terminal=terminal, as_json=json, strict=strict, tells_calls=verbose
         )
-        errand = Errand("judge", choices.over(work.choices), {plan.judge}, work.earlier.run or None)
+        errand = Errand(
+            "judge", choices.over(work.choices), {plan.judge}, work.earlier.run or work.earlier.file or None
+        )
         launch(context, story, plan, errand, deliver, Wishes(dry_run, json, answers=False), work.earlier)
 
 
@@ -174,7 +176,7 @@ def _judge_of_file(saved: SavedResponses, context: Context) -> str | None:
     from fusion_cli.errors import UsageError
 
     with suppress(UsageError):
-        if path := run_files.recorded(context.settings.runs_dir, saved.source):
+        if path := run_files.recorded(context.settings.runs_dir, saved.run):
             return _judge_of_run(run_files.read(path), context)
     provider, colon, _ = saved.judge.partition(":")
     return saved.judge if colon and provider in context.settings.providers else None

@@ -211,6 +211,6 @@ def test_texts_from_anywhere_are_of_no_run(tmp_path: Path) -> None:
         texts = ("--response", f"ann={tmp_path}/a.txt", "--prompt", "Which?")
         ended = fusion("judge", *texts, "-j", "z/judge", server=server)
     assert ended.status == 0
-    assert "input   1 response; asks z/judge" in ended.stderr
+    assert "input   judges 1 response; asks z/judge" in ended.stderr
     assert "panel   ann  said what its file holds" in ended.stderr
     assert "the run" not in ended.stderr
