@@ -296,7 +296,7 @@ class Context:
         for name in sorted({model.provider for model in models}):
             left = None if within_s is None else max(0.0, within_s - (monotonic() - started))
             obtain_key(self.settings.providers[name], self.terminal.note, left)
-        return monotonic() - started
+        return round(monotonic() - started, 3)
 
     def _key(self, model: ModelName) -> str | None:
         return obtain_key(self.settings.providers[model.provider])
