@@ -182,7 +182,10 @@ class _Reader:
             raise AnalysisError(
                 "judge_schema_mismatch", f"nothing usable is left of the analysis{f' ({why})' if why else ''}"
             )
-        dropped = [f"the judge's analysis: {count} {what}" for what, count in self._dropped.items()]
+        dropped = [
+            f"the judge's analysis: {count} {what.replace('(s)', 's' * (count != 1))}"
+            for what, count in self._dropped.items()
+        ]
         if self._unknown:
             names = ", ".join(sorted(self._unknown)[:5])
             dropped.append(f"the judge attributed points to panelists that do not exist: {names}")
@@ -221,11 +224,12 @@ class _Reader:
         parts = item if isinstance(item, dict) else {}
         stances: Any = next((parts[key] for key in _STANCES if parts.get(key)), [])
         kept: dict[str, tuple[str, str]] = {}
+        lost = 0
         for labels, entry in self._voices(stances):
             text = self._line(_said(entry, *_STANCE))
             for label in labels:
                 if not text or label in kept:
-                    self._drop("empty or further stance(s) of a panelist dropped")
+                    lost += 1
                 else:
                     kept[label] = (text, _quote(entry))
         topic = self._line(_said(parts, "topic"))
@@ -234,6 +238,8 @@ class _Reader:
             return None
         if not self._is_new("\n".join((topic, *(f"{label}: {text}" for label, (text, _) in kept.items())))):
             return None
+        if lost:  # of a contradiction that is dropped whole, that is enough to say
+            self._drop("empty or further stance(s) of a panelist dropped", lost)
         for index, (label, (_, quote)) in enumerate(kept.items()):
             self._quotes.append(Quoted(f"{where}.stances[{index}]", label, quote))
         rows = [Stance(model=label, stance=text) for label, (text, _) in kept.items()]
@@ -244,7 +250,7 @@ class _Reader:
         if not text:
             return None
         if not quotes:
-            self._drop("point(s) that belong to nobody dropped")
+            self._drop("point(s) belonging to nobody dropped")
             return None
         if not self._is_new(text):
             return None
@@ -256,7 +262,7 @@ class _Reader:
         if not text:
             return None
         if len(quotes) != 1:
-            self._drop(f"insight(s) that belong to {'several' if quotes else 'nobody'} dropped")
+            self._drop(f"insight(s) belonging to {'several' if quotes else 'nobody'} dropped")
             return None
         if not self._is_new(text):
             return None

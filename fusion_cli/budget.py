@@ -17,6 +17,7 @@ from fusion_cli.costs import (
     Phase,
     Row,
     cost_of,
+    digits_apart,
     estimate,
     estimate_of,
     in_steps,
@@ -40,6 +41,12 @@ _WHO: Mapping[Phase, str] = {
     "judge": "the judge",
     "answer": "the answer",
 }
+_CALLED: Mapping[Phase, str] = {
+    "consult": "the outer model {}",
+    "panel": "the panelist {}",
+    "judge": "the judge {}",
+    "answer": "the answer by {}",
+}
 _LATER: Mapping[Phase, tuple[Phase, ...]] = {
     "consult": (),
     "panel": ("judge", "answer"),
@@ -60,7 +67,7 @@ class Budget(NamedTuple):
 
         Raises:
             UsageError: A price is unknown, so that nobody can say.
-            CostLimitError: Even the estimate's low end is over the limit.
+            CostLimitError: What has to be there at the least is over the limit.
         """
         if whole.unknown and not self.allow_unknown:
             names = ", ".join(map(str, whole.unknown))
@@ -68,11 +75,12 @@ class Budget(NamedTuple):
                 f"a limit of cost cannot be kept, as these models' prices are unknown: {names}",
                 hint="--allow-unknown-cost goes on all the same, and counts only what is known.",
             )
-        low, high = whole.known_dollars
+        low, high = whole.least, whole.known_dollars.high
         if low > self.max_cost + _SLACK:
+            digits = digits_apart(low, self.max_cost)
             raise CostLimitError(
-                f"the run needs about {shown_dollars(low)} at least ({shown_dollars(high)} at most), and may take "
-                f"{shown_dollars(self.max_cost)}: not started",
+                f"the run needs about {shown_dollars(low, digits)} at least ({shown_dollars(max(low, high), digits)} "
+                f"at most), and may take {shown_dollars(self.max_cost, digits)}: not started",
                 hint="Raise --max-cost, or choose a smaller or cheaper panel.",
             )
 
@@ -88,17 +96,22 @@ class Budget(NamedTuple):
             CostLimitError: It is not.
         """
         if spent + needed > self.max_cost + _SLACK:
-            *others, last = (_WHO[phase] for phase in phases)
-            who = f"{', '.join(others)} and {last} need" if others else f"{last} needs"
-            raise self.stopped(spent, who, needed, "started")
+            raise self.stopped(spent, _all_need(phases), needed, "started")
 
     def stopped(self, spent: float, who: str, needed: float, what: str) -> CostLimitError:
         """Return what is said when what is left does not pay for what is next."""
+        digits = digits_apart(spent + needed, self.max_cost)
+        limit = shown_dollars(self.max_cost, digits)
+        so_far = f"{shown_dollars(spent, digits)} of {limit} is spent" if spent else f"the run may take {limit}"
         return CostLimitError(
-            f"{shown_dollars(spent)} of {shown_dollars(self.max_cost)} is spent and {who} about "
-            f"{shown_dollars(needed)}: not {what}",
+            f"{so_far} and {who} about {shown_dollars(needed, digits)}: not {what}",
             hint="Raise --max-cost; a run of which something is kept goes on with --resume.",
         )
+
+
+def _all_need(phases: Sequence[Phase]) -> str:
+    *others, last = (_WHO[phase] for phase in phases)
+    return f"{', '.join(others)} and {last} need" if others else f"{last} needs"
 
 
 def affordable_tokens(price: Price, prompt_tokens: int, remaining: float, wanted: int, least: int) -> int | None:
@@ -134,7 +147,7 @@ class Held(NamedTuple):
     Attributes:
         request: As it may be sent.
         dollars: What is set aside for it until it has ended.
-        less: What the limit took from it, for people; empty where that is nothing.
+        less: Who gets less than was asked for, and how much, for people; empty where nobody does.
     """
 
     request: ChatRequest
@@ -164,6 +177,7 @@ class Purse:
         self._budget = None if plan.max_cost is None else Budget(plan.max_cost, plan.allow_unknown_cost)
         self._prices: dict[ModelName, Price | None] = {}
         self._answers = False
+        self._is_judged = False
         self.spent = 0.0
         self._phase: Phase = "consult"
         self._later = 0.0
@@ -176,17 +190,41 @@ class Purse:
 
         Raises:
             UsageError: A price is unknown.
-            CostLimitError: Even the estimate's low end is over the limit.
+            CostLimitError: What has to be there at the least is over the limit.
         """
         if self._budget is None:
             return
         self._answers = answers
+        self._is_judged = earlier is not None and earlier.needs_no_judge(self._plan)
         rows = estimate_of(self._plan, {}, earlier, answers=answers).rows
         models = sorted({row.model for row in rows if not row.model.is_local})
         told = await asyncio.gather(*(self._models.price(model) for model in models))
         self._prices = dict(zip(models, told, strict=True))
         whole = estimate_of(self._plan, self._prices, earlier, answers=answers)
         self._budget.refuse_if_over(whole)
+
+    def why_no_panel(self) -> str:
+        """Return why the limit leaves no panel to an outer model that is asked first; nothing where it leaves one.
+
+        What is left is counted as when they are started, so that nobody pays for a turn that could lead nowhere.
+        """
+        if self._budget is None:
+            return ""
+        phases: tuple[Phase, ...] = ("panel", *_LATER["panel"])
+        first = estimate(self._plan, self._prices, answers=True).needed("consult")
+        needed = estimate(self._convened, self._prices, answers=True).needed(*phases)
+        limit = self._budget.max_cost
+        if first + needed <= limit + _SLACK:
+            return ""
+        digits = digits_apart(first + needed, limit)
+        said = f"{_all_need(phases)} about {shown_dollars(needed, digits)}"
+        asked = f", {_WHO['consult']} {shown_dollars(first, digits)} before" if needed <= limit else ""
+        return f"{said}{asked}, and the run may take {shown_dollars(limit, digits)}"
+
+    @property
+    def _convened(self) -> Plan:
+        """The plan once it is decided that the panel meets."""
+        return self._plan._replace(tool_choice="required") if self._plan.tool_choice == "auto" else self._plan
 
     def start(self, phase: Phase, responses: Mapping[str, str] = MappingProxyType({})) -> None:
         """Let a phase begin; its calls share what is left after what the later ones need.
@@ -200,12 +238,11 @@ class Purse:
         """
         if self._budget is None:
             return
-        plan = self._plan
-        if phase != "consult" and plan.tool_choice == "auto":
-            plan = plan._replace(tool_choice="required")  # so it was decided
+        plan = self._plan if phase == "consult" else self._convened
         if phase in ("judge", "answer"):
             plan = plan._replace(panel=tuple(seat for seat in plan.panel if seat.label in responses))
-        whole = estimate(plan, self._prices, answers=self._answers, known=responses, is_judged=phase == "answer")
+        is_judged = self._is_judged or phase == "answer"
+        whole = estimate(plan, self._prices, answers=self._answers, known=responses, is_judged=is_judged)
         following = [each for each in _LATER[phase] if any(row.phase == each for row in whole.rows)]
         self._later = whole.needed(*following)
         self._budget.before_phase([phase, *following], self.spent, whole.needed(phase) + self._later)
@@ -240,7 +277,7 @@ class Purse:
                 break
         else:
             needed = prompt * price.prompt + least * price.completion + price.request
-            raise self._budget.stopped(self.spent, f"{label} needs", needed, "asked")
+            raise self._budget.stopped(self.spent, f"{_CALLED[self._phase].format(label)} needs", needed, "asked")
         held = room - left + read * whole.prompt + tokens * whole.completion + whole.request
         held -= self._read_later * least
         self._held += held
@@ -248,7 +285,8 @@ class Purse:
             request = request._replace(max_completion_tokens=tokens)
         if steps < wished:
             request = request._replace(max_tool_calls=steps or None, server_tools=request.server_tools if steps else ())
-        return Held(request, held, self._less(steps, wished, tokens, wanted))
+        less = self._less(steps, wished, tokens, wanted)
+        return Held(request, held, less and f"{_CALLED[self._phase].format(label)} gets {less}")
 
     def note(
         self, held: Held, usage: Usage | None, *, text: str = "", is_free: bool = False, has_read: bool = False

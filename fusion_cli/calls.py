@@ -125,7 +125,8 @@ class Calls:
             self._note(under_way, None, failure)
             raise failure from bug
         if completion.skipped:
-            self._warn(f"{label}: {completion.skipped} broken event(s) of the stream were skipped")
+            number = "1 broken event" if completion.skipped == 1 else f"{completion.skipped} broken events"
+            self._warn(f"{label}: {number} of the stream skipped")
         text_needed = text_needed and not (calls_suffice and completion.tool_calls)
         if text_needed and (why := under_way.why_no_answer(completion)):
             empty = EmptyCompletionError(why)
@@ -156,7 +157,7 @@ class Calls:
             failure.provider, failure.model = request.model
             raise failure from error
         if held.less:
-            self._warn(f"{label} gets {held.less}, as the run may cost no more")
+            self._warn(f"{held.less}, as the run may cost no more")
         return held
 
     def _note(self, under_way: _UnderWay, completion: Completion | None, error: ModelError | None) -> float:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from fusion_cli.chat import Endpoint, ModelName, Price
-from fusion_cli.context import run_to_the_end
 from fusion_cli.errors import CredentialError, FusionError, UnreachableError
+from fusion_cli.event_loop import run_to_the_end
 from fusion_cli.keys import obtain_key
 from fusion_cli.settings import resolve_provider
 from fusion_cli.terminal import one_line

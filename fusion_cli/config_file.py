@@ -5,6 +5,7 @@ folder and no default, and never writes: `settings` and `commands.config` do. Wh
 quoted.
 """
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -161,7 +162,7 @@ def find_key(name: str) -> Key:
     for key in KEYS:
         if key.matches(parts):
             return key
-    raise UsageError(f"{shown(name)}: {_unknown(name)}", hint=_unknown_hint(name))
+    raise UsageError(f"{shown(name)}: {_unknown(name)}", hint=_unknown_hint(name, "fusion config show"))
 
 
 def read(path: Path) -> bytes | None:
@@ -235,7 +236,9 @@ def _collect(table: Mapping[str, Any], above: tuple[str, ...], where: str, found
             _check_name(name, above[0].removesuffix("s"), said)
         keys = [key for key in KEYS if key.starts_with(parts)]
         if not keys:
-            raise ConfigError(f"{said}: {_unknown(dotted)}", hint=_unknown_hint(dotted))
+            # The file that is wrong cannot be shown, but without one there are the same keys.
+            hint = _unknown_hint(dotted, f"fusion --config {os.devnull} config show")
+            raise ConfigError(f"{said}: {_unknown(dotted)}", hint=hint)
         if not keys[0].matches(parts):
             if not isinstance(value, dict):
                 raise ConfigError(f"{said}: expected a table, found {describe(value)}")
@@ -285,7 +288,7 @@ def _nameable(name: str) -> str:
     return "NAME" if may_be_secret(name) else name
 
 
-def _unknown_hint(name: str) -> str:
+def _unknown_hint(name: str, lister: str) -> str:
     if re.match(r"(?i)web\.|brave|tavily", name):
         own = ", ".join(key.name.removeprefix("web.") for key in KEYS if key.name.startswith("web."))
         variables = " and ".join(SEARCH_KEYS.values())
@@ -294,7 +297,4 @@ def _unknown_hint(name: str) -> str:
         return "keys of providers are never in this file: it names the variable, the file or the command that has one"
     if name.startswith("presets."):
         return "the keys of a preset are description, " + ", ".join(key.name for key in _CHOICES)
-    known = ", ".join(key.name for key in KEYS if not key.name.startswith("presets."))
-    return (
-        f"the keys are {known}; in presets.NAME description, and those from {_CHOICES[0].name} to {_CHOICES[-1].name}"
-    )
+    return f"{lister} lists every key"

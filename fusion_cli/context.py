@@ -5,16 +5,23 @@ The only place that knows all walls at once; nothing heavy is imported before it
 
 from __future__ import annotations
 
-import signal
 import sys
-from contextlib import AsyncExitStack, contextmanager, suppress
+from contextlib import AsyncExitStack
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from fusion_cli import settings as settings_module
 from fusion_cli.chat import Endpoint
-from fusion_cli.errors import SIGNALS, DegradedError, InterruptError, UsageError
+from fusion_cli.errors import (
+    DegradedError,
+    FusionError,
+    InterruptError,
+    ModelTimeoutError,
+    OutOfTimeError,
+    UsageError,
+)
+from fusion_cli.event_loop import cancelling, run_to_the_end
 from fusion_cli.events import fan_out
 from fusion_cli.formats import RICH
 from fusion_cli.keys import obtain_key
@@ -23,8 +30,7 @@ from fusion_cli.showing import Manner, given_back_when_stopped, prepare, sink_fo
 from fusion_cli.terminal import Terminal, one_line
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Sequence
     from pathlib import Path
 
     from fusion_cli.api.probe import Sounding
@@ -32,7 +38,7 @@ if TYPE_CHECKING:
     from fusion_cli.choices import Choices
     from fusion_cli.events import Emit
     from fusion_cli.outputs import Outputs
-    from fusion_cli.plan import Plan
+    from fusion_cli.plan import Limits, Plan
     from fusion_cli.providers import Provider
     from fusion_cli.results import AnalysisRun, AskRun
     from fusion_cli.settings import Settings
@@ -179,7 +185,7 @@ class Context:
         if outputs.has_lines:
             sinks.append(self._lines(plan, errand, outputs, watch.at, journal))
         emit = fan_out([journal, *sinks] if journal else sinks)
-        delivered = False
+        delivered, more_time = False, ""
 
         async def work() -> R:
             with given_back_when_stopped(shows):
@@ -190,6 +196,7 @@ class Context:
             kept_as = journal.run if journal and not journal.has_failed else None
             run: R = told.model_copy(update={"run": kept_as, "warnings": [*told.warnings, *notices]})
             emit(RunCompleted(run))
+            more_time = _more_time(run.cause, plan.limits)
             deliver(run, shows.answer_shown if is_ask else shows.analysis_shown, watch)
             delivered = True
         except DegradedError:  # everything was written, it was just not good enough
@@ -200,7 +207,7 @@ class Context:
             if journal:
                 journal.close()
                 if not delivered:
-                    self._say_how_to_go_on(journal, errand.command)
+                    self._say_how_to_go_on(journal, errand.command, more_time)
 
     def _lines(self, plan: Plan, errand: Errand, outputs: Outputs, at: str, journal: Journal | None) -> Emit:
         """Return the sink of a run's lines, which has begun."""
@@ -266,7 +273,7 @@ class Context:
                     notice(text)
 
         task = asyncio.create_task(work())
-        with self._cancelling(task) as signals:
+        with cancelling(task, self.terminal.leave_at_once) as signals:
             try:
                 await task
             except asyncio.CancelledError:
@@ -302,15 +309,25 @@ class Context:
                 endpoints[model] = await engine.serve(model.slug, slots)
         return endpoints
 
-    def obtain_keys(self, models: Collection[ModelName]) -> None:
-        """Open the key files and run the key commands of these models' providers; each once.
+    def obtain_keys(self, models: Collection[ModelName], within_s: float | None) -> float:
+        """Open the key files and run the key commands of these models' providers, each once; return how long it took.
+
+        Args:
+            models: Those that may be asked.
+            within_s: How long all of it may take; None is as long as a command may.
 
         Raises:
             ConfigError: A file cannot be used.
             CredentialError: A command failed, or printed no key.
+            UnreachableError: The time was over.
         """
-        for model in sorted(models):
-            self._key(model)
+        from time import monotonic
+
+        started = monotonic()
+        for name in sorted({model.provider for model in models}):
+            left = None if within_s is None else max(0.0, within_s - (monotonic() - started))
+            obtain_key(self.settings.providers[name], self.terminal.note, left)
+        return round(monotonic() - started, 3)
 
     def _key(self, model: ModelName) -> str | None:
         return obtain_key(self.settings.providers[model.provider])
@@ -326,13 +343,15 @@ class Context:
             has_catalogue=provider.is_openrouter,
         )
 
-    def _say_how_to_go_on(self, journal: Journal, command: str) -> None:
+    def _say_how_to_go_on(self, journal: Journal, command: str, more_time: str) -> None:
         """Say where what was paid for is, when the run did not deliver it."""
         if not journal.has_kept:
             return
         self.terminal.insist(f"Kept in {one_line(str(journal.path), 1000)}")
-        again = f"{command} --resume" if command in ("ask", "analyze") else "runs show"
-        self.terminal.insist(f"To go on: fusion {again} {journal.run}")
+        again = f"{command} --resume {journal.run}{more_time}"
+        self.terminal.insist(
+            f"To go on: fusion {again if command in ('ask', 'analyze') else f'runs show {journal.run}'}"
+        )
 
     def _warm_up(self) -> None:
         """Import what is needed after the first response while the network is waited for."""
@@ -345,47 +364,10 @@ class Context:
         if self._draws:
             loop.run_in_executor(None, import_module, "rich.markdown")
 
-    @contextmanager
-    def _cancelling(self, task: asyncio.Task[None]) -> Iterator[list[int]]:
-        """Have the first signal cancel the task, and a second one end the process; yield the signals that came."""
-        signals: list[int] = []
 
-        def on_signal(signum: int) -> None:
-            if signals:
-                self.terminal.leave_at_once(128 + signum)
-            signals.append(signum)
-            task.cancel()
-
-        loop = task.get_loop()
-        before = {signum: signal.getsignal(signum) for signum in SIGNALS}
-        for signum in SIGNALS:
-            try:
-                loop.add_signal_handler(signum, on_signal, signum)
-            except NotImplementedError:  # Windows
-                signal.signal(signum, lambda number, _: loop.call_soon_threadsafe(on_signal, number))
-        try:
-            yield signals
-        finally:
-            for signum in SIGNALS:
-                with suppress(NotImplementedError):
-                    loop.remove_signal_handler(signum)
-                signal.signal(signum, before[signum])
-
-
-def run_to_the_end(work: Coroutine[None, None, T]) -> T:
-    """Run `work` in a loop of its own; unlike `asyncio.run`, do not wait for a thread that looks up a name."""
-    import asyncio
-
-    async def end_what_is_left() -> None:
-        left = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
-        await loop.shutdown_asyncgens()
-
-    loop = asyncio.new_event_loop()
-    try:
-        return loop.run_until_complete(work)
-    finally:
-        loop.run_until_complete(end_what_is_left())
-        loop.close()
+def _more_time(cause: FusionError | None, limits: Limits) -> str:
+    """Return the option that gives a run longer that had too little time, as it would end so again; else nothing."""
+    if not isinstance(cause, ModelTimeoutError | OutOfTimeError):
+        return ""
+    passed = getattr(limits, f"{cause.limit}_s")
+    return f" --{cause.limit.replace('_', '-')} {2 * passed:g}s" if passed else ""

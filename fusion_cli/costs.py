@@ -40,6 +40,7 @@ _FENCE = "=====[0123456789abcdef]"  # as long as a real one
 _CHARS_PER_TOKEN = 4
 CAREFUL = 1.4  # a written token is as many where its text is counted safely
 _FREE = Price(0.0, 0.0)
+_DIGITS = 4  # of a dollar, for people
 
 
 class Count(NamedTuple):
@@ -122,6 +123,11 @@ class Estimate(NamedTuple):
         """The models whose price is unknown, each once."""
         return tuple(dict.fromkeys(row.model for row in self.rows if row.dollars is None))
 
+    @property
+    def least(self) -> float:
+        """What has to be there before the run begins: for all that it is sure to do, as far as it is known."""
+        return sum(row.needed or 0.0 for row in self.rows if row.calls.low)
+
     def needed(self, *phases: Phase) -> float:
         """Return what has to be left for these phases, as far as it is known."""
         return sum(row.needed or 0.0 for row in self.rows if row.phase in phases)
@@ -134,8 +140,7 @@ def estimate_of(plan: Plan, prices: Prices, earlier: Earlier | None, *, answers:
     if earlier.is_whole(plan) and answers:
         return Estimate(())
     known = earlier.texts()
-    is_judged = earlier.is_judged or (earlier.analysis is not None and not earlier.missing(plan))
-    return estimate(plan, prices, answers=answers, known=known, is_judged=is_judged)
+    return estimate(plan, prices, answers=answers, known=known, is_judged=earlier.needs_no_judge(plan))
 
 
 def estimate(
@@ -200,13 +205,20 @@ def in_steps(prompt: int, steps: int) -> tuple[int, int]:
     return read, _STEP_CALL_TOKENS * steps
 
 
-def shown_dollars(dollars: float) -> str:
+def shown_dollars(dollars: float, digits: int = _DIGITS) -> str:
     """Return dollars as a person reads them: to a hundredth of a cent, without empty digits behind the cents."""
-    if 0 < dollars < 0.0001:
-        return "<$0.0001"
-    whole = f"{dollars:,.4f}"
-    cents = whole[:-2]
-    return f"${cents}{whole[-2:].rstrip('0')}"
+    least = 10**-digits
+    if 0 < dollars < least:
+        return f"<${least:.{digits}f}"
+    whole = f"{dollars:,.{digits}f}"
+    end = len(whole) - digits + 2
+    return f"${whole[:end]}{whole[end:].rstrip('0')}"
+
+
+def digits_apart(one: float, other: float) -> int:
+    """Return how many digits of a dollar it takes to see which of two amounts is larger."""
+    apart = (digits for digits in range(_DIGITS, 9) if round(one, digits) != round(other, digits))
+    return next(apart, _DIGITS)
 
 
 def _consult_row(plan: Plan, prices: Prices, *, decides: bool) -> Row:

@@ -46,9 +46,13 @@ def announce(
         )
     if earlier:
         stands = [_count(len(earlier.responses), "response"), *(["its analysis"] if earlier.analysis else [])]
-        asked = ", ".join(sorted(map(model_name, asks))) or "nobody"
-        source = f"run     takes up {one_line(earlier.run, 80)}: " if earlier.run else "input   "
-        terminal.note(f"{source}{', '.join(stands)}; asks {asked}")
+        may_be = dict.fromkeys([*(seat.model for seat in plan.panel), plan.judge, plan.outer])
+        asked = ", ".join(model_name(model) for model in may_be if model in asks) or "nobody"
+        if earlier.run and not earlier.file:
+            source = f"run     takes up {one_line(earlier.run, 80)}: {', '.join(stands)}"
+        else:
+            source = f"input   judges {', '.join(stands)}{f' from {one_line(earlier.file, 80)}' * bool(earlier.file)}"
+        terminal.note(f"{source}; asks {asked}")
         if not set(asks) - {plan.outer}:
             return
     parts = [f"answer {model_name(plan.outer)}"] if answers else []

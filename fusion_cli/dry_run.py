@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from fusion_cli.plan import Plan
     from fusion_cli.terminal import Terminal
 
-_WIDTH = 80
+_LEAST_WIDTH = 40
 _LEAST_NAME = 12
+_INDENT = " " * 8
 _NAMED = {"consult": "outer", "panel": "panel", "judge": "judge", "answer": "answer"}
 
 
@@ -132,8 +133,9 @@ def deliver_dry_run(
     if as_json:
         terminal.write_json(_shape(plan, whole, refused).model_dump())
     else:
-        below = (_wrapped(line) for line in _below(plan, whole, answers=answers))
-        terminal.write_line("\n".join([*_table(plan, whole), *below]))
+        width = max(terminal.size()[0], _LEAST_WIDTH)
+        below = (_wrapped(line, width) for line in _below(plan, whole, answers=answers))
+        terminal.write_line("\n".join([*_table(plan, whole, width), *below]))
         for warning in plan.warnings:
             terminal.note(f"warning: {one_line(warning, 400)}")
     if refused:
@@ -187,8 +189,8 @@ def _money(dollars: costs.Dollars | None) -> Dollars | None:
     return dollars and Dollars(low=round(dollars.low, 6), high=round(dollars.high, 6))
 
 
-def _table(plan: Plan, whole: costs.Estimate) -> list[str]:
-    """Return the rows below their heading, the numbers flush right, at most 80 columns wide."""
+def _table(plan: Plan, whole: costs.Estimate, width: int) -> list[str]:
+    """Return the rows below their heading, the numbers flush right; each in several lines where they do not fit."""
     seats = {seat.label: seat for seat in plan.panel}
     alone = plan.tool_choice == "none"
     rows = [
@@ -203,8 +205,17 @@ def _table(plan: Plan, whole: costs.Estimate) -> list[str]:
     lines = [("", "model", "calls", "tokens in", "tokens out", "dollars"), *rows, ("total", "", *total)]
     widths = [max(len(line[column]) for line in lines) for column in range(6)]
     others = sum(widths) - widths[1] + 2 * 5
-    widths[1] = min(widths[1], max(_WIDTH - others, _LEAST_NAME))
+    if others + min(widths[1], _LEAST_NAME) > width:
+        return [part for line in lines[1:] for part in _stacked(line, width)]
+    widths[1] = min(widths[1], width - others)
     return [_aligned([line[0], one_line(line[1], widths[1]), *line[2:]], widths) for line in lines]
+
+
+def _stacked(cells: Sequence[str], width: int) -> list[str]:
+    """Return a row on a narrow screen: who, and below it what that may take, in words."""
+    who, model, calls, tokens_in, tokens_out, dollars = cells
+    numbers = f"{calls} call{'s' * (calls != '1')}, {tokens_in} tokens in, {tokens_out} out, {dollars}"
+    return [f"{who:<8}{one_line(model, width - len(_INDENT))}".rstrip(), _wrapped(f"{_INDENT}{numbers}", width)]
 
 
 def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
@@ -256,8 +267,8 @@ def _below(plan: Plan, whole: costs.Estimate, *, answers: bool) -> list[str]:
     return lines
 
 
-def _wrapped(line: str) -> str:
-    return textwrap.fill(line, _WIDTH, subsequent_indent=" " * 8, break_long_words=False, break_on_hyphens=False)
+def _wrapped(line: str, width: int) -> str:
+    return textwrap.fill(line, width, subsequent_indent=_INDENT, break_long_words=False, break_on_hyphens=False)
 
 
 def _seconds(value: float | None) -> str:

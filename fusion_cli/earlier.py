@@ -21,7 +21,8 @@ class Earlier(NamedTuple):
     """The part of an earlier run that stands.
 
     Attributes:
-        run: Its id, or the name of the file that it stood in.
+        run: Its id; empty where it has none, as texts from anywhere.
+        file: The name of the file that it stood in, where that was no journal.
         prompt: What its panel was asked; empty where it was not convened.
         told: The words in which the outer model, or the user, asked for that.
         responses: By label; these panelists are not asked again.
@@ -39,6 +40,7 @@ class Earlier(NamedTuple):
     analysis: AnalysisCompleted | None = None
     is_judged: bool = False
     answer: str | None = None
+    file: str = ""
 
     def texts(self) -> dict[str, str]:
         """Return what those who are not asked again have said, by label; nothing of those who failed."""
@@ -47,6 +49,10 @@ class Earlier(NamedTuple):
     def missing(self, plan: Plan) -> list[Panelist]:
         """Return the panelists of a plan that have to be asked."""
         return [seat for seat in plan.panel if seat.label not in {**self.responses, **self.failures}]
+
+    def needs_no_judge(self, plan: Plan) -> bool:
+        """Tell whether the judge is not asked again: it has judged just these responses, or is not wanted."""
+        return self.is_judged or (self.analysis is not None and not self.missing(plan))
 
     def is_whole(self, plan: Plan) -> bool:
         """Tell whether nothing of a plan is left to do."""

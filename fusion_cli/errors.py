@@ -33,6 +33,8 @@ from typing import TYPE_CHECKING, ClassVar
 if TYPE_CHECKING:
     from fusion_cli.chat import Usage
 
+DROPPED = "dropped at "  # begins what is said of a panelist whose time was over: its clock is the run's
+
 # Those that end a run; one that the parent has us ignore (nohup, a job in the background) stays ignored.
 SIGNALS = [
     signum
@@ -189,15 +191,21 @@ class ModelUnreachableError(ModelError):
 
 
 class ModelTimeoutError(ModelUnreachableError):
-    """Nothing came for longer than the request allows; who waited that long does not want to wait again."""
+    """Nothing came for longer than the request allows; who waited that long does not want to wait again.
+
+    Attributes:
+        limit: The limit that was passed.
+    """
 
     retryable = False
+    limit = "timeout"
 
 
 class OutOfTimeError(ModelUnreachableError):
     """The run had no more time for the call: its deadline, or the panel that closed without it."""
 
     retryable = False
+    limit = "deadline"
 
 
 class EmptyCompletionError(ModelError):

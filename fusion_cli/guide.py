@@ -185,7 +185,7 @@ class Guide:
             return False
         source = self._settings.sources.get(f"providers.{provider.name}.api_key", "")
         try:
-            key = obtain_key(provider)
+            key = obtain_key(provider, self._dialogue.tell)
         except FusionError as error:
             self._dialogue.tell(one_line(str(error), 600))
             return False

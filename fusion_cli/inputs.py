@@ -28,32 +28,36 @@ _SAY_WAITING_AFTER_S = 2.0
 def read_prompt(argument: str | None, files: Sequence[str], terminal: Terminal, command: str = "ask") -> Prompt:
     """Return the question and its material.
 
-    Standard input is the question when the argument is `-` or missing, else material; a terminal is never read. What
-    to do where there is none is said with the `command` that was called.
+    Standard input is the question when the argument is `-` or missing, else material, as it is where a file is called
+    `-`; a terminal is read for a `-` alone. What to do where there is none is said with the `command` that was called.
 
     Raises:
         UsageError: There is no question, or something is missing, too large or no text.
     """
     for name in files:
         _refuse_no_name(name, "--file")
-    piped = _read_stdin(terminal) if argument == "-" or terminal.stdin_has_material() else None
+    named = [argument, *files].count("-")
+    if named > 1:
+        raise UsageError("standard input can be read once: '-' stands twice")
+    piped = _read_stdin(terminal) if named or terminal.stdin_has_material() else None
     parts = []
     if argument is None or argument == "-":
-        if piped is None:
-            raise UsageError("there is no question", hint=f'Try: fusion {command} "your question", or pipe one in.')
+        if piped is None or "-" in files:
+            way = "as -f - is material." if "-" in files else "or pipe one in."
+            raise UsageError("there is no question", hint=f'Try: fusion {command} "your question", {way}')
         question = piped
     else:
         question = _as_utf8(argument, "the question")
-        if piped and piped.strip():
+        if piped and piped.strip() and "-" not in files:
             terminal.note(f"input   standard input is material: {len(piped):,} characters")
             parts.append(("standard input", piped))
     attached: list[Attachment] = []
     for name in files:
-        found = _read_material(name)
+        found = (piped or "") if name == "-" else _read_material(name)
         if isinstance(found, Attachment):
             attached.append(found)
         else:
-            parts.append((one_line(name), found))
+            parts.append(("standard input" if name == "-" else one_line(name), found))
     if not question.strip():
         raise UsageError("the question is empty", hint=f'Try: fusion {command} "your question"')
     if sum(len(text) for _, text in (*parts, ("", question))) > MAX_BYTES:

@@ -4,34 +4,54 @@ A command is run when its provider is about to be asked, and once. What it print
 holds. Knows no request and no model.
 """
 
+from __future__ import annotations
+
 import os
 import stat
-from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from fusion_cli.errors import ConfigError, CredentialError
+from fusion_cli.errors import ConfigError, CredentialError, UnreachableError
 from fusion_cli.providers import Provider, fits_header
 from fusion_cli.values import printable, shown
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _MAX_BYTES = 10_000
 _PATIENCE_S = 60.0
+_SAY_WAITING_AFTER_S = 1.0
 _UNFIT = "a character that cannot stand in a header"
+_KEYS: dict[Provider, str | None] = {}  # so that a password is asked for once
 
 
-@cache
-def obtain_key(provider: Provider) -> str | None:
+def obtain_key(
+    provider: Provider, tell: Callable[[str], None] | None = None, within_s: float | None = None
+) -> str | None:
     """Return the key to send to a provider, fit for a header, or None where it has none.
+
+    Args:
+        provider: Whose key it is.
+        tell: Told of a command that takes long.
+        within_s: How long one may take at most, in seconds.
 
     Raises:
         ConfigError: Its file cannot be used.
         CredentialError: Its command failed, or printed no key.
+        UnreachableError: Its command has not ended in that time.
     """
+    if provider not in _KEYS:
+        _KEYS[provider] = _obtained(provider, tell, within_s)
+    return _KEYS[provider]
+
+
+def _obtained(provider: Provider, tell: Callable[[str], None] | None, within_s: float | None) -> str | None:
     if provider.api_key:
         return provider.api_key
     if provider.api_key_file:
         return read_key_file(provider.api_key_file, f"providers.{shown(provider.name)}.api_key_file")
     if provider.api_key_command:
-        return ask_key_command(provider.api_key_command, shown(provider.name))
+        return ask_key_command(provider.api_key_command, shown(provider.name), tell=tell, within_s=within_s)
     return None
 
 
@@ -77,7 +97,14 @@ def _read_private(path: Path, said: str) -> bytes:
     return data
 
 
-def ask_key_command(command: str, name: str, *, patience_s: float = _PATIENCE_S) -> str:
+def ask_key_command(
+    command: str,
+    name: str,
+    *,
+    tell: Callable[[str], None] | None = None,
+    within_s: float | None = None,
+    patience_s: float = _PATIENCE_S,
+) -> str:
     """Return the key in the first line that a command prints.
 
     It has our standard input and error output, so that it can ask for a password.
@@ -85,16 +112,35 @@ def ask_key_command(command: str, name: str, *, patience_s: float = _PATIENCE_S)
     Args:
         command: A command line; no shell reads it.
         name: The provider's, for messages.
+        tell: Told what is waited for, where that takes long.
+        within_s: What the run's deadline leaves to it, in seconds.
         patience_s: How long it may take, in seconds.
 
     Raises:
         CredentialError: It cannot be run, fails, takes too long, or prints no key.
+        UnreachableError: It has not ended by the deadline.
     """
     import shlex
+    from threading import Timer
 
     words = shlex.split(command, posix=os.name != "nt")
     said = f"no key for {name}: {shown(words[0])}"
-    data = _output(words, said, patience_s)
+    is_short = within_s is not None and within_s < patience_s
+    waiting = Timer(
+        _SAY_WAITING_AFTER_S,
+        tell or (lambda _: None),
+        (f"fusion: waiting for the key of {name}, which {shown(words[0])} is to print (Ctrl-C ends it)",),
+    )
+    waiting.daemon = True
+    waiting.start()
+    try:
+        data = _output(words, said, within_s if is_short and within_s is not None else patience_s)
+    except TimeoutError:
+        if is_short:
+            raise UnreachableError(f"{said} did not end before the run's deadline") from None
+        raise CredentialError(f"{said} did not end within {patience_s:g} s") from None
+    finally:
+        waiting.cancel()
     if len(data) > _MAX_BYTES:
         raise CredentialError(f"{said} printed more than {_MAX_BYTES} bytes, which is no key")
     key = _first_line(data)
@@ -139,7 +185,7 @@ def _output(words: list[str], said: str, patience_s: float) -> bytes:
         if not reader.is_alive():
             pipe.close()
     if status is None:
-        raise CredentialError(f"{said} did not end within {patience_s:g} s")
+        raise TimeoutError
     if status:
         raise CredentialError(f"{said} ended with status {status}")
     return read[0]

@@ -77,7 +77,7 @@ def launch(
         as_json = wishes.outputs.form in (formats.JSON, formats.JSON_LINES)
         deliver_dry_run(plan, prices, terminal, as_json=as_json, answers=wishes.answers, earlier=earlier)
         return
-    context.obtain_keys(errand.asks)
+    plan = plan._replace(waited_s=context.obtain_keys(errand.asks, plan.limits.deadline_s))
     delivery.announce(plan, context.terminal, errand.asks, answers=wishes.answers, earlier=earlier)
     outputs = wishes.outputs
 

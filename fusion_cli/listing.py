@@ -3,6 +3,7 @@
 Resolves names as far as that goes without asking anybody: neither a key nor the engine is needed. Writes nothing.
 """
 
+import re
 import textwrap
 from typing import Any, NamedTuple
 
@@ -98,6 +99,26 @@ def as_text(listed: ListedPreset, width: int) -> str:
     for key, value in _set(listed.preset.choices, *_NOT_PARAMETERS).items():
         lines += _wrapped(f"{key}: {brief(value)}", width, "  ")
     return "\n".join(lines)
+
+
+def entry_lines(key: str, said: str, column: int, width: int | None) -> list[str]:
+    """Return a key and what is said of it, in lines of at most that width; None is one line of any.
+
+    Args:
+        key: The key.
+        said: Its value and its source.
+        column: How many characters the keys take.
+        width: Of the screen.
+    """
+    if width is None or len(said) <= width - column - 2:
+        return [f"{key:{column}}  {said}"]
+    if width - column - 2 < _LEAST_ROOM and len(key) + 2 + len(said) <= width:
+        return [f"{key}  {said}"]
+    said = re.sub(r",(?=\S)", ", ", said)  # so that a list can be broken
+    if width - column - 2 >= _LEAST_ROOM:
+        first, *rest = _wrapped(said, width - column - 2, "", "")
+        return [f"{key:{column}}  {first}", *(" " * (column + 2) + line for line in rest)]
+    return [key, *_wrapped(said, width, "  ", "")]
 
 
 def brief(value: Any) -> str:

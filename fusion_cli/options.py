@@ -133,7 +133,10 @@ Question = Annotated[
 Files = Annotated[
     list[str] | None,
     typer.Option(
-        "-f", "--file", metavar="FILE", help="Add a file to the question: text, an image or a PDF. Repeatable."
+        "-f",
+        "--file",
+        metavar="FILE",
+        help="Add a file to the question: text, an image or a PDF; '-' is standard input. Repeatable.",
     ),
 ]
 Request = Annotated[
@@ -334,7 +337,11 @@ Color = Annotated[
 ]
 DryRun = Annotated[
     bool,
-    typer.Option("--dry-run", help="Print who would be asked and what that may take, and ask nobody."),
+    typer.Option(
+        "--dry-run",
+        is_eager=True,  # so that --json-schema knows of it, wherever it stands
+        help="Print who would be asked and what that may take, and ask nobody.",
+    ),
 ]
 
 

@@ -105,7 +105,7 @@ def _common(record: Record) -> dict[str, Any]:
     billed = [(call.role, call.usage or Usage()) for call in notes if not call.refused]
     return {
         "run": None,
-        "parent": record.earlier.run if record.earlier else None,
+        "parent": (record.earlier.run or record.earlier.file or None) if record.earlier else None,
         "degraded": record.is_degraded or bool(record.failures),
         "sources": _sources(record.sources()),
         "supported": record.supported,

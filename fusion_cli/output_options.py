@@ -16,11 +16,13 @@ def _formats() -> list[str]:
 
 
 def _schema_printer(model: str) -> Callable[[typer.Context, bool], None]:
-    """Return a callback that prints the JSON Schema of a model of `results`, and ends the command."""
+    """Return a callback that prints a JSON Schema (of `results`, a dry run, or lines) and ends the command."""
 
     def print_schema(ctx: typer.Context, wanted: bool) -> None:
         if not wanted or ctx.resilient_parsing:  # the latter is somebody who presses Tab further on
             return
+        from importlib import import_module
+
         from fusion_cli import formats
         from fusion_cli.terminal import Terminal
 
@@ -30,9 +32,9 @@ def _schema_printer(model: str) -> Callable[[typer.Context, bool], None]:
 
             Terminal().write_json(schema_of_lines())
         else:
-            from fusion_cli import results
-
-            Terminal().write_json(getattr(results, model).model_json_schema(mode="serialization"))
+            module, shape = ("dry_run", "DryRun") if ctx.params.get("dry_run") else ("results", model)
+            described = getattr(import_module(f"fusion_cli.{module}"), shape)
+            Terminal().write_json(described.model_json_schema(mode="serialization"))
         raise typer.Exit
 
     return print_schema
@@ -42,7 +44,7 @@ def _schema_option(model: str) -> Any:
     return typer.Option(
         "--json-schema",
         callback=_schema_printer(model),
-        help="Print the JSON Schema of what --json prints, or --format jsonl with that, and exit.",
+        help="Print the JSON Schema of what --json prints (or, beside them, --dry-run or --format jsonl), and exit.",
     )
 
 

@@ -129,6 +129,9 @@ async def consult(record: Record) -> Turn:
 
     record.begin("consult")
     offered = (prompts.FUSION_TOOL,) if plan.tool_choice == "auto" else ()
+    if offered and (why := record.calls.purse.why_no_panel()):
+        record.forgo_panel(why)
+        offered = ()
     for round_ in range(1, _CONSULT_ROUNDS + 1):
         last = round_ == _CONSULT_ROUNDS
         request = ChatRequest(
@@ -149,7 +152,7 @@ async def consult(record: Record) -> Turn:
                 error.hint = "If this model knows no tools: --tool-choice required, or none."
             raise
         if not completion.tool_calls or last:
-            record.emit(events.OuterDecided(convene=False, forced=plan.tool_choice == "none"))
+            record.emit(events.OuterDecided(convene=False, forced=not offered))
             return Turn(messages, text=answered(record, completion))
         record.emit(events.OuterDiscarded())
         chosen, answers = _sort_calls(completion.tool_calls)

@@ -84,6 +84,7 @@ class Plan(NamedTuple):
         max_tool_calls: How many steps with tools each of them may take.
         quotes: Whether the judge gives quotes, which are checked.
         second_look: Whether the responses are judged in reversed order, too.
+        waited_s: How long keys were waited for before the run could begin; its deadline began with that.
         max_cost: How many US dollars the run may take; None is any number.
         allow_unknown_cost: Whether models without a known price may be called all the same.
         judge_reads: The kinds of attachments that the judge gets; of the others it reads the names.
@@ -109,6 +110,7 @@ class Plan(NamedTuple):
     quotes: bool = False
     second_look: bool = False
     limits: Limits = Limits()
+    waited_s: float = 0.0
     max_cost: float | None = None
     allow_unknown_cost: bool = False
     judge_reads: tuple[str, ...] = ()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from fusion_cli import events
 from fusion_cli.calls import Calls, Role
 from fusion_cli.errors import (
+    DROPPED,
     CostLimitError,
     FusionError,
     KeyRejectedError,
@@ -31,6 +32,8 @@ if TYPE_CHECKING:  # pydantic (100 ms) is imported while the first responses are
     from fusion_cli.events import Emit
     from fusion_cli.plan import Panelist, Plan
     from fusion_cli.results import Analysis, Quote, SecondLook, Supported
+
+_SHORT_S = 9.95  # below that, tenths of a second are told
 
 
 class Record:
@@ -74,7 +77,8 @@ class Record:
         self.calls = Calls(plan, models, emit, self.warn)
         self._loop = asyncio.get_running_loop()
         self._started = self._loop.time()
-        self._deadline = None if plan.limits.deadline_s is None else self._started + plan.limits.deadline_s
+        limit = plan.limits.deadline_s
+        self._deadline = None if limit is None else self._started - plan.waited_s + limit
         for role in self.calls.phases:
             self.leave_time(role, 1.0)
 
@@ -83,7 +87,7 @@ class Record:
 
         Raises:
             UsageError: A price is unknown.
-            CostLimitError: Even the estimate's low end is over the limit.
+            CostLimitError: What has to be there at the least is over the limit.
         """
         await self.calls.purse.open(answers=answers, earlier=self.earlier)
         for warning in self.plan.warnings:
@@ -134,13 +138,17 @@ class Record:
         """Give the panelists that have not answered so many more seconds."""
         self.calls.phases["panel"].end_at(
             self._loop.time() + grace_s,
-            lambda: f"dropped at {self.elapsed_s:.0f} s: {len(self.responses)} of {len(self.plan.panel)} had answered",
+            lambda: f"{self._dropped_now}: {len(self.responses)} of {len(self.plan.panel)} had answered",
         )
+
+    @property
+    def _dropped_now(self) -> str:
+        return f"{DROPPED}{self.elapsed_s:.{1 if self.elapsed_s < _SHORT_S else 0}f} s"
 
     def _why_out_of_time(self, role: Role) -> str:
         limit = f"the deadline of {self.plan.limits.deadline_s:g} s"
         if role == "panel":
-            return f"dropped at {self.elapsed_s:.0f} s: {limit} leaves no more to the panel"
+            return f"{self._dropped_now}: {limit} leaves no more to the panel"
         return f"{limit} leaves no more to the judge" if role == "judge" else f"{limit} has passed"
 
     def begin(self, phase: Phase) -> None:
@@ -290,6 +298,11 @@ class Record:
         self.warnings.append(text)
         if not shown:
             self.emit(events.Warned(text))
+
+    def forgo_panel(self, why: str) -> None:
+        """Note that no panel is offered to the outer model, as none could be paid for."""
+        self.failure_reason = "cost_limit"
+        self.warn(f"{self.plan.outer.slug} answers alone: {why}")
 
     def degrade(self, text: str) -> None:
         """Tell the user what makes the result worse than it was meant to be."""

@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from fusion_cli.chat import Usage
-from fusion_cli.errors import FusionError
+from fusion_cli.errors import DROPPED, FusionError
 
 
 class _Shape(BaseModel):
@@ -109,7 +109,7 @@ class ToolResult(_Shape):
     def headcount(self) -> str:
         """How many panelists answered, and who was dropped when: `4 of 5 answered, x/y dropped at 90 s`."""
         answered, failed = len(self.responses or ()), self.failed_models or ()
-        dropped = (f", {row.label} {when[0]}" for row in failed if (when := re.match("dropped at [0-9]+ s", row.error)))
+        dropped = (f", {row.label} {when[0]}" for row in failed if (when := re.match(f"{DROPPED}[0-9.]+ s", row.error)))
         return f"{answered} of {answered + len(failed)} answered{''.join(dropped)}"
 
     def for_outer_model(self) -> dict[str, Any]:

@@ -44,7 +44,9 @@ class TakenUp(NamedTuple):
     choices: Choices
 
 
-def resumed(saved: SavedRun, flags: Choices, settings: Settings, machine: Machine, *, answers: bool) -> TakenUp:
+def resumed(
+    saved: SavedRun, flags: Choices, settings: Settings, machine: Machine, *, answers: bool, web: bool = False
+) -> TakenUp:
     """Return how a run goes on: only what is missing is asked for.
 
     Args:
@@ -53,13 +55,14 @@ def resumed(saved: SavedRun, flags: Choices, settings: Settings, machine: Machin
         settings: As loaded.
         machine: What this machine can do.
         answers: Whether an answer is wanted, or an analysis alone.
+        web: Whether --web was among the flags, which choose nothing by it.
 
     Raises:
         UsageError: A flag would change the run, it is under way, or an analysis is wanted of one without a panel.
         CredentialError: A model that has to be asked belongs to a provider whose key is not set.
     """
     _refuse_running(saved)
-    _refuse_other_flags(flags, _LIMITS, "--resume")
+    _refuse_other_flags(flags, _LIMITS, "--resume", web=web)
     plan = _with_limits(saved.plan, flags)
     if saved.prompt and plan.tool_choice == "none":  # a run of `judge` has a panel that is not asked
         plan = plan._replace(tool_choice="required")
@@ -76,7 +79,7 @@ def resumed(saved: SavedRun, flags: Choices, settings: Settings, machine: Machin
     return _accessible(TakenUp(plan, earlier, frozenset(asks), flags.over(saved.choices)), settings, machine)
 
 
-def rewritten(saved: SavedRun, flags: Choices, settings: Settings, machine: Machine) -> TakenUp:
+def rewritten(saved: SavedRun, flags: Choices, settings: Settings, machine: Machine, *, web: bool = False) -> TakenUp:
     """Return how another model writes the answer from a run's responses and analysis: one call.
 
     Raises:
@@ -84,7 +87,7 @@ def rewritten(saved: SavedRun, flags: Choices, settings: Settings, machine: Mach
         CredentialError: The writer's provider has no key.
     """
     _refuse_running(saved)
-    _refuse_other_flags(flags, (*_LIMITS, "model", "provider"), "--from")
+    _refuse_other_flags(flags, (*_LIMITS, "model", "provider"), "--from", web=web)
     if not saved.responses:
         raise UsageError(f"the run {saved.summary.run} has no responses to write from")
     plan = _with_limits(saved.plan, flags)._replace(tool_choice="required")
@@ -199,12 +202,12 @@ def _refuse_running(saved: SavedRun) -> None:
         raise UsageError(f"the run {saved.summary.run} is still under way")
 
 
-def _refuse_other_flags(flags: Choices, allowed: tuple[str, ...], by: str) -> None:
+def _refuse_other_flags(flags: Choices, allowed: tuple[str, ...], by: str, *, web: bool) -> None:
     others = [key for key, value in flags._asdict().items() if value is not None and key not in allowed]
-    if others:
-        named = ", ".join(f"--{key.replace('_', '-')}" if key != "tools" else "--no-web" for key in others)
+    named = [f"--{key.replace('_', '-')}" if key != "tools" else "--no-web" for key in others] + ["--web"] * web
+    if named:
         raise UsageError(
-            f"{by} takes the run as it was asked: {named} cannot be changed",
+            f"{by} takes the run as it was asked: {', '.join(named)} cannot be changed",
             hint="Another judge: fusion judge RUN -j MODEL. Another writer: fusion ask --from RUN -m MODEL.",
         )
 

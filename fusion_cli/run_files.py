@@ -141,11 +141,19 @@ def find(folder: Path, name: str, *, command: str | None = None, is_over: bool =
         if len(found) == 1 or (found and found[0].stem == name):
             return found[0]
         if found:
-            raise UsageError(f"{len(found)} runs begin with {name}: {', '.join(path.stem for path in found[:5])}")
+            newest = ", ".join(path.stem for path in found[:-6:-1])
+            said = f"the newest are {newest}" if found[5:] else newest
+            raise UsageError(f"{len(found)} runs begin with {name}: {said}")
     with suppress(OSError):  # longer than a name can be
         if name and Path(name).is_file():
             return Path(name)
     raise UsageError(f"there is no run {one_line(name, 80)}", hint="fusion runs list shows what there is.")
+
+
+def recorded(folder: Path, run: str) -> Path | None:
+    """Return the file of the run with this whole id; None where it is not kept here, or `run` is no id."""
+    path = folder / f"{run}.jsonl"
+    return path if re.fullmatch(_ID, run) and path.is_file() else None
 
 
 def journal_named(folder: Path, name: str) -> Path | None:
@@ -176,13 +184,25 @@ def read(path: Path) -> SavedRun:
     lines, skipped = run_lines.parsed(data)
     created = lines[0]
     if created.get("type") != f"{PREFIX}created":
-        raise UsageError(f"{one_line(str(path), 200)} is no run's journal, or its beginning is damaged")
+        said = one_line(str(path), 200)
+        if _is_printed(data):
+            raise UsageError(
+                f"{said} is what --json printed of a run, and no journal of one",
+                hint="fusion judge reads it. What can be shown is what fusion runs export -o FILE.jsonl writes.",
+            )
+        raise UsageError(f"{said} is no run's journal, or its beginning is damaged")
     if created.get("version") != VERSION:
         raise UsageError(f"{one_line(str(path), 200)} was written by another version of fusion ({VERSION} is read)")
     try:
         return _Reader(path).read(lines, skipped)
     except (AttributeError, KeyError, TypeError, ValueError):  # pydantic's are ValueErrors
         raise UsageError(f"{one_line(str(path), 200)} is damaged: its plan cannot be read") from None
+
+
+def _is_printed(data: bytes) -> bool:
+    """Tell whether this is the object that `--json` printed of a run."""
+    value = run_lines.object_in(data)
+    return value is not None and {"status", "usage", "version"} <= value.keys()
 
 
 def summaries(folder: Path, limit: int | None = None) -> list[RunSummary]:

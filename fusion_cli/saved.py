@@ -26,9 +26,11 @@ class SavedResponses(NamedTuple):
     """A panel that has answered: its prompt, its responses, how many gave none, and what to say of the file.
 
     Attributes:
-        source: The id of the run, where it is said, or else the name of the file.
+        run: The id of the run, where it is said.
+        file: The name of the file.
         cited: The web pages that each response cites, by label.
         truncated: The labels of those that a token limit cut off.
+        judge: Who judged them, as the file says it; empty where it does not.
         broken: What panelists had written who broke off; the judge reads that as cut off.
     """
 
@@ -37,9 +39,11 @@ class SavedResponses(NamedTuple):
     missing: int
     warnings: tuple[str, ...] = ()
     cited: Mapping[str, tuple[Citation, ...]] = MappingProxyType({})
-    source: str = ""
+    run: str = ""
+    file: str = ""
     truncated: frozenset[str] = frozenset()
     broken: Mapping[Panelist, str] = MappingProxyType({})
+    judge: str = ""
 
     @property
     def panel(self) -> list[Panelist]:
@@ -68,7 +72,7 @@ class SavedResponses(NamedTuple):
             panelist.label: PanelFailed(panelist.label, panelist.model.slug, "it broke off", None, text, 0.0)
             for panelist, text in self.broken.items()
         }
-        return Earlier(self.source, self.prompt, responses=responses, failures=failures)
+        return Earlier(self.run, self.prompt, responses=responses, failures=failures, file=self.file)
 
 
 def read_responses(text: str, name: str, prompt: str | None) -> SavedResponses:
@@ -109,11 +113,22 @@ def read_responses(text: str, name: str, prompt: str | None) -> SavedResponses:
     said = list(zip(seats, (*answered, *broken), strict=True))
     responses = {seat: row["content"] for seat, row in said[: len(answered)]}
     cited = {seat.label: pages for seat, row in said if (pages := _pages(row.get("sources")))}
-    run = value.get("run")
-    source = one_line(run, 80) if isinstance(run, str) else name
+    run, judge = value.get("run"), value.get("judge")
+    run = one_line(run, 80) if isinstance(run, str) else ""
     cut = frozenset(seat.label for seat, row in said if row.get("truncated") is True)
     beginnings = {seat: row["content"] for seat, row in said[len(answered) :]}
-    return SavedResponses(asked, responses, missing, warnings, cited, source, cut, beginnings)
+    return SavedResponses(
+        asked,
+        responses,
+        missing,
+        warnings,
+        cited,
+        run,
+        name,
+        cut,
+        beginnings,
+        one_line(judge) if _is_text(judge) else "",
+    )
 
 
 def label_and_file(said: str) -> tuple[str, str]:

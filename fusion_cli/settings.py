@@ -217,8 +217,9 @@ def resolve_provider(settings: Settings, flag: str | None, engine_installed: Cal
     if engine_installed():
         return "local"
     raise CredentialError(
-        f"no model can be reached: set {openrouter.api_key_env} (a key is at https://openrouter.ai/keys), "
-        "or get the embedded engine with: pip install 'fusion-deliberation[local]'"
+        "no model can be asked yet: be led through it with fusion config init, or set "
+        f"{openrouter.api_key_env} (a key is at https://openrouter.ai/keys), or get small models that need no key "
+        "with pip install 'fusion-deliberation[local]'"
     )
 
 

@@ -233,7 +233,11 @@ def _wrapped(text: str) -> str:
     import shutil
     import textwrap
 
-    width = max(20, shutil.get_terminal_size().columns - 1)
+    try:  # standard output may be a file, and as wide as nobody sees it
+        columns = os.get_terminal_size(sys.stderr.fileno()).columns
+    except (OSError, ValueError, AttributeError):
+        columns = 0
+    width = max(20, (columns or shutil.get_terminal_size().columns) - 1)
     return textwrap.fill(text, width, subsequent_indent="        ", break_long_words=False, break_on_hyphens=False)
 
 

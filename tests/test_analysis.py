@@ -139,9 +139,9 @@ class TestNames:
             ["openai/gpt-5", "x/y#1"]
         ]
         assert dropped == [
-            "the judge's analysis: 1 contradiction(s) without two stances dropped",
-            "the judge's analysis: 1 point(s) that belong to nobody dropped",
-            "the judge's analysis: 5 insight(s) that belong to nobody dropped",
+            "the judge's analysis: 1 contradiction without two stances dropped",
+            "the judge's analysis: 1 point belonging to nobody dropped",
+            "the judge's analysis: 5 insights belonging to nobody dropped",
             "the judge attributed points to panelists that do not exist: D, gpt-9",
         ]
 
@@ -170,15 +170,16 @@ class TestRows:
         analysis, dropped = read(consensus=["c"], contradictions=[{"topic": "t", "stances": s} for s in stances])
         assert analysis.contradictions == []
         assert dropped == [
-            "the judge's analysis: 8 contradiction(s) without two stances dropped",
-            "the judge's analysis: 2 empty or further stance(s) of a panelist dropped",
+            "the judge's analysis: 8 contradictions without two stances dropped",
         ]
 
     def test_a_panelist_has_one_stance(self) -> None:
         """Of two stances of the same panelist, the first counts."""
         stances = [{"model": m, "stance": s} for m, s in (("A", "s"), ("Response A", "t"), ("B", "u"))]
-        (row,) = read(contradictions=[{"topic": "t", "stances": stances}])[0].contradictions
+        analysis, dropped = read(contradictions=[{"topic": "t", "stances": stances}])
+        (row,) = analysis.contradictions
         assert [(stance.model, stance.stance) for stance in row.stances] == [("openai/gpt-5", "s"), ("x/y#1", "u")]
+        assert dropped == ["the judge's analysis: 1 empty or further stance of a panelist dropped"]
 
     def test_bare_strings_where_objects_belong_are_dropped_and_counted(self) -> None:
         """What cannot be attributed is not invented an author; the rest of the analysis stays."""
@@ -193,7 +194,7 @@ class TestRows:
         bad = [{"a": "x", "b": "y"}, ["x"], 7, None, True, {"point": {"deeper": "x"}}, {"model": "A"}]
         analysis, dropped = read(consensus=good + bad)
         assert analysis.consensus == ["c", "d", "e", "g"]
-        assert dropped == ["the judge's analysis: 7 empty item(s) dropped"]
+        assert dropped == ["the judge's analysis: 7 empty items dropped"]
 
     def test_one_name_where_a_list_belongs_is_a_list(self) -> None:
         """`"models": "A"` is understood, and nobody is listed twice."""

@@ -133,7 +133,7 @@ def test_a_contradiction_in_a_string_cannot_be_kept() -> None:
     """It holds no two stances, and is counted."""
     checked = read(contradictions=["A says now, B says later."])
     assert checked.analysis.contradictions == []
-    assert dropped(checked) == {"contradiction(s) without two stances": 1}
+    assert dropped(checked) == {"contradiction without two stances": 1}
 
 
 @pytest.mark.parametrize(
@@ -250,9 +250,9 @@ def test_marks_before_a_sentence_are_taken_off(text: str, kept: str) -> None:
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        *((text, "stray heading(s)") for text in ("## Point", "# A short one", "**Consensus**", "Consensus:")),
-        *((text, "stray heading(s)") for text in ("__Blind Spots:__", "- unique insights", "### 共识")),
-        *((text, "empty item(s)") for text in ("", " \n", "-", "---", "none", "None.", "N/A.", "n/a", "**nothing**")),
+        *((text, "stray headings") for text in ("## Point", "# A short one", "**Consensus**", "Consensus:")),
+        *((text, "stray headings") for text in ("__Blind Spots:__", "- unique insights", "### 共识")),
+        *((text, "empty items") for text in ("", " \n", "-", "---", "none", "None.", "N/A.", "n/a", "**nothing**")),
     ],
 )
 @pytest.mark.parametrize("key", ["consensus", "partial_coverage", "unique_insights", "blind_spots"])
@@ -282,7 +282,7 @@ def test_a_point_is_kept_where_it_stands_first() -> None:
     assert [row.point for row in analysis.partial_coverage] == ["Back-ups."]
     assert [(row.model, row.insight) for row in analysis.unique_insights] == [(A, "WAL.")]
     assert analysis.blind_spots == ["Deployment."]
-    assert "the judge's analysis: 5 repeated point(s) dropped" in checked.dropped
+    assert "the judge's analysis: 5 repeated points dropped" in checked.dropped
 
 
 def test_every_attribution_that_is_kept_has_its_quote() -> None:

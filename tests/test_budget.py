@@ -1,6 +1,7 @@
 """Promises of `budget`: what is refused, what is stopped, and how long a reply may be."""
 
 import asyncio
+import re
 
 import pytest
 
@@ -8,7 +9,7 @@ from fusion_cli.budget import Budget, Held, Purse, affordable_tokens
 from fusion_cli.chat import ChatRequest, Message, ModelName, Price, ServerTool, Usage
 from fusion_cli.costs import LEAST_TOKENS, Phase, estimate
 from fusion_cli.errors import CostLimitError, UsageError
-from fusion_cli.plan import WEB_FETCH, Plan
+from fusion_cli.plan import WEB_FETCH, Plan, ToolChoice
 from tests.story.scripted import ScriptedModels, plan
 
 PRICE = Price(1e-6, 4e-6)
@@ -46,9 +47,9 @@ class TestBudget:
     def test_the_low_end_decides(self) -> None:
         """A run that may be too expensive is begun, one that must be is refused with both ends and a way out."""
         whole = estimate(plan(), dict.fromkeys(plan().models, PRICE), answers=True)
-        low, high = whole.known_dollars
-        Budget((low + high) / 2).refuse_if_over(whole)
-        Budget(low).refuse_if_over(whole)
+        least, high = whole.least, whole.known_dollars.high
+        Budget((least + high) / 2).refuse_if_over(whole)
+        Budget(least).refuse_if_over(whole)
         with pytest.raises(
             CostLimitError, match=r"at least .* at most\), and may take \$0\.001: not started"
         ) as refused:
@@ -56,6 +57,17 @@ class TestBudget:
         assert refused.value.exit_status == 5
         assert not isinstance(refused.value, UsageError)
         assert "--max-cost" in refused.value.hint
+
+    def test_amounts_that_look_alike_are_told_apart(self) -> None:
+        """Two sums of which one is said to be larger are shown with as many digits as it takes to see it."""
+        whole = estimate(plan(), dict.fromkeys(plan().models, PRICE), answers=True)
+        limit = whole.least - 0.000002
+        with pytest.raises(CostLimitError) as refused:
+            Budget(limit).refuse_if_over(whole)
+        needed, _, allowed = re.findall(r"\$([0-9.]+[0-9])", str(refused.value))
+        assert float(needed) > float(allowed)
+        with pytest.raises(CostLimitError, match=r"^the run may take \$0\.0005 and the judge needs about \$0\.0006: "):
+            Budget(0.0005).before_phase(["judge"], 0.0, 0.0006)
 
     def test_unknown_prices_are_refused_unless_allowed(self) -> None:
         """Whose price is unknown is named; allowed, the known part is held to the limit all the same."""
@@ -102,6 +114,15 @@ class TestBudget:
 
 class TestPurse:
     """What a run may still spend."""
+
+    @pytest.mark.parametrize("tool_choice", ["required", "none"])
+    def test_what_is_let_begin_is_let_go_on(self, tool_choice: ToolChoice) -> None:
+        """A limit under which the run is not refused pays for its first phase, to the millionth of a dollar."""
+        what = plan(tool_choice=tool_choice)
+        least = estimate(what, dict.fromkeys(what.models, PRICE), answers=True).least
+        opened(least, what=what).start("panel" if tool_choice == "required" else "consult")
+        with pytest.raises(CostLimitError):
+            opened(least - 1e-6, what=what)
 
     def test_without_a_limit_nothing_is_asked_or_held(self) -> None:
         """No price is looked up, and every request passes as it is."""

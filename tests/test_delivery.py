@@ -2,13 +2,16 @@
 
 import pytest
 
-from fusion_cli.chat import ModelName, ServerTool
+from fusion_cli.chat import ModelName, ServerTool, Usage
 from fusion_cli.delivery import announce
+from fusion_cli.earlier import Earlier
+from fusion_cli.events import PanelCompleted
 from fusion_cli.plan import Panelist, Plan, Prompt, ToolChoice
 from fusion_cli.terminal import Terminal
 
 SEARCH, FETCH, CLOCK = (ServerTool(f"openrouter:{name}") for name in ("web_search", "web_fetch", "datetime"))
 BOTH = (SEARCH, FETCH)
+SAID = {"x": PanelCompleted("x", "x", "now", 0.0, Usage(), truncated=False)}
 
 
 def announced(
@@ -89,6 +92,29 @@ def test_a_plain_server_with_a_search_alone_and_none_configured() -> None:
 def test_other_tools_of_openrouter_are_named() -> None:
     """What an entry brings beside search and fetch is named as OpenRouter names it, an entry that stands twice once."""
     assert announced(ROUTED, tools=(SEARCH, CLOCK, SEARCH))["web"] == "search and datetime, run by OpenRouter"
+
+
+@pytest.mark.parametrize(
+    ("earlier", "said"),
+    [
+        (Earlier("20260101T000000000-abcdef", responses=SAID), "takes up 20260101T000000000-abcdef: 1 response"),
+        (Earlier("20260101T000000000-abcdef", responses=SAID, file="a.json"), "judges 1 response from a.json"),
+        (Earlier("", responses=SAID, file="standard input"), "judges 1 response from standard input"),
+        (Earlier("", responses=SAID), "judges 1 response"),
+    ],
+)
+def test_what_is_taken_up(earlier: Earlier, said: str) -> None:
+    """A run is named by its id, a file by its name; those who are asked stand in the order of their seats."""
+    panel = tuple(Panelist(slug, ModelName("lab", slug)) for slug in ("z", "a", "m"))
+    plan = Plan(Prompt("q"), panel, ModelName("lab", "judge"), ModelName("lab", "a"))
+    lines: list[str] = []
+
+    class Notes(Terminal):
+        def note(self, text: str) -> None:
+            lines.append(text.partition(" ")[2].strip())
+
+    announce(plan, Notes(), plan.models - {ModelName("lab", "m")}, answers=True, earlier=earlier)
+    assert lines[0] == f"{said}; asks lab:z, lab:a, lab:judge"
 
 
 def test_only_those_who_will_be_asked_count() -> None:

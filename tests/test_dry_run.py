@@ -21,11 +21,25 @@ class Printed:
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
         self._capsys = capsys
 
-    def of(self, what: Plan, price: Price | None = PRICE, *, as_json: bool = False, answers: bool = True) -> list[str]:
-        """Return the lines of one."""
+    def of(
+        self,
+        what: Plan,
+        price: Price | None = PRICE,
+        *,
+        as_json: bool = False,
+        answers: bool = True,
+        width: int = 80,
+    ) -> list[str]:
+        """Return the lines of one on a screen so wide."""
+
+        class Screen(Terminal):
+            @staticmethod
+            def size() -> tuple[int, int]:
+                return width, 24
+
         prices = dict.fromkeys(what.models, price)
         try:
-            deliver_dry_run(what, prices, Terminal(), as_json=as_json, answers=answers)
+            deliver_dry_run(what, prices, Screen(), as_json=as_json, answers=answers)
         finally:
             self.out = self._capsys.readouterr().out
         return self.out.splitlines()
@@ -53,6 +67,17 @@ class TestTable:
         assert lines[4].split()[:3] == ["judge", "j", "0-2"]
         assert lines[6].split()[1] == "1-6"
         assert lines[6].split()[-1].startswith("$0.00")
+
+    @pytest.mark.parametrize("width", [20, 40, 60, 80, 120])
+    def test_it_fits_the_screen(self, printed: Printed, width: int) -> None:
+        """No line passes the screen, of at least 40 columns, and no number is lost on a narrow one."""
+        names = ("a-provider/a-model-with-a-long-name", "another-provider/a-model-with-a-name-that-is-even-longer")
+        lines = printed.of(plan(*names, tool_choice="auto"), width=width)
+        assert max(map(len, lines)) <= max(width, 40)
+        wide = printed.of(plan(*names, tool_choice="auto"), width=200)
+        assert wide[2].split()[1] == names[0]
+        for number in wide[2].split()[2:]:
+            assert number in " ".join(lines)
 
     def test_the_answer_alone_is_called_so(self, printed: Printed) -> None:
         """Without a panel the one call is the answer."""

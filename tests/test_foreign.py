@@ -56,7 +56,7 @@ def test_planted_points_are_dropped_and_counted() -> None:
     points = [f"**{long[:70]}**", long[:30], f"{long} more", "Back-ups are needed", "Back-ups are", "Zebras"]
     analysis, dropped, _ = read_analysis(json.dumps(EMPTY | {"consensus": points}), LABELS, foreign)
     assert analysis.consensus == [long[:30], f"{long} more", "Back-ups are", "Zebras"]
-    assert dropped == ["the judge's analysis: 2 point(s) copied from an analysis that stands in a response dropped"]
+    assert dropped == ["the judge's analysis: 2 points copied from an analysis that stands in a response dropped"]
 
 
 def test_echoes_and_delimiters_are_no_points() -> None:

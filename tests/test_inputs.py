@@ -34,6 +34,25 @@ class Noting(Terminal):
         self.notes.append(text)
 
 
+def test_a_dash_among_the_files_is_standard_input(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It stands where it was named, under that name, and it can be read once."""
+    (tmp_path / "b.txt").write_text("the other")
+
+    def asked(argument: str | None, *files: str) -> str:
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"the one"), fileno=lambda: -1))
+        return read_prompt(argument, files, Terminal()).text()
+
+    text = asked("q", "-", str(tmp_path / "b.txt"))
+    assert text.startswith("q")
+    assert text.index("standard input") < text.index("the one") < text.index("b.txt") < text.index("the other")
+    for argument, files in (("-", ["-"]), ("q", ["-", "-"])):
+        with pytest.raises(UsageError, match="standard input can be read once"):
+            asked(argument, *files)
+    with pytest.raises(UsageError, match="there is no question") as refused:
+        asked(None, "-")
+    assert "-f - is material" in refused.value.hint
+
+
 @pytest.mark.parametrize("limit", [MAX_BYTES, MAX_RESPONSE_BYTES])
 def test_each_file_has_a_limit_of_its_own(tmp_path: Path, limit: int) -> None:
     """A file may be as large as what it is for; one byte more is refused with that size."""

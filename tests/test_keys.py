@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fusion_cli.errors import ConfigError, CredentialError, FusionError
+from fusion_cli.errors import ConfigError, CredentialError, FusionError, UnreachableError
 from fusion_cli.keys import ask_key_command, obtain_key
 from fusion_cli.providers import Provider
 
@@ -148,6 +148,23 @@ def test_a_command_that_never_ends_is_ended() -> None:
     for code in ("import time; time.sleep(60)", "import os, time; os.close(1); time.sleep(60)"):
         with pytest.raises(CredentialError, match=r"did not end within 0\.3 s$"):
             ask_key_command(python(code), "lab", patience_s=0.3)
+
+
+def test_a_command_is_waited_for_aloud() -> None:
+    """What takes longer than a moment is said once, with the provider and the program; what is quick is not."""
+    told: list[str] = []
+    slow = f"import time; time.sleep(1.5); print({CANARY!r})"
+    assert ask_key_command(python(slow), "lab", tell=told.append) == CANARY
+    [line] = told
+    assert line.startswith(f"fusion: waiting for the key of lab, which {sys.executable} is to print")
+    assert ask_key_command(python(f"print({CANARY!r})"), "lab", tell=told.append) == CANARY
+    assert told == [line]
+
+
+def test_a_command_is_held_to_the_deadline() -> None:
+    """A run's deadline counts for its keys, too, and is what is named then."""
+    with pytest.raises(UnreachableError, match=r"^no key for lab: .* did not end before the run's deadline$"):
+        ask_key_command(python("import time; time.sleep(60)"), "lab", within_s=0.3)
 
 
 def test_which_key_counts(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from fusion_cli import settings
 from fusion_cli.choices import Choices, Seat
-from fusion_cli.listing import as_text, brief, cut, list_presets
+from fusion_cli.listing import as_text, brief, cut, entry_lines, list_presets
 from fusion_cli.naming import Machine
 from fusion_cli.plan import Plan, Prompt
 from fusion_cli.planning import make_plan
@@ -174,3 +174,23 @@ def test_a_cut_text_fits_its_room() -> None:
     assert cut("a\nb", 10) == "a b"
     assert cut("abcdefghijk", 10) == "abcdefg..."
     assert len(cut("\x1b" * 1_000_000, 10)) <= 10
+
+
+@pytest.mark.parametrize(
+    ("width", "lines"),
+    [
+        (None, ["panel         openai/gpt-5,anthropic/claude-opus-4.8 (file)"]),
+        (80, ["panel         openai/gpt-5,anthropic/claude-opus-4.8 (file)"]),
+        (50, ["panel         openai/gpt-5,", "              anthropic/claude-opus-4.8 (file)"]),
+        (60, ["panel         openai/gpt-5,anthropic/claude-opus-4.8 (file)"]),
+        (36, ["panel", "  openai/gpt-5,", "  anthropic/claude-opus-4.8 (file)"]),
+    ],
+)
+def test_a_value_is_broken_between_its_parts(width: int | None, lines: list[str]) -> None:
+    """On a screen no name is torn: what is long goes on under its value, or under its key where there is no room."""
+    assert entry_lines("panel", "openai/gpt-5,anthropic/claude-opus-4.8 (file)", 12, width) == lines
+
+
+def test_what_fits_stays_in_one_line_on_a_narrow_screen() -> None:
+    """Where no column of values fits, a short value still stands behind its key."""
+    assert entry_lines("panel", "not set", 36, 40) == ["panel  not set"]

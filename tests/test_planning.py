@@ -160,9 +160,9 @@ def test_without_a_key_the_embedded_panel_is_asked() -> None:
     assert {str(model) for model in small.models} == {f"local:{SMALL}"}
 
 
-def test_without_key_and_engine_there_are_two_ways_out() -> None:
-    """Neither key nor engine is one error that names both."""
-    with pytest.raises(CredentialError, match=r"OPENROUTER_API_KEY.*pip install"):
+def test_without_key_and_engine_there_are_three_ways_on() -> None:
+    """Neither key nor engine is one line, the first that a newcomer may read: the guide, a key, or the engine."""
+    with pytest.raises(CredentialError, match=r"^[^\n]*fusion config init.*OPENROUTER_API_KEY.*pip install[^\n]*$"):
         planned(Choices(), settings(key=False), on=machine(installed=False))
 
 

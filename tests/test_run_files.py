@@ -11,6 +11,7 @@ from fusion_cli import run_files
 from fusion_cli.chat import Message, ModelName, Reasoning, ServerTool, ToolCall, Usage
 from fusion_cli.choices import Choices, Seat
 from fusion_cli.errors import ServerFailedError, UsageError
+from fusion_cli.outcome import ask_run_without_calls
 from fusion_cli.plan import Limits, Panelist, Plan, Prompt
 from fusion_cli.sinks.journal import Journal
 from tests.recording import happy, record
@@ -200,6 +201,17 @@ def test_a_file_of_something_else_is_an_error(tmp_path: Path, data: bytes) -> No
     assert [each.status for each in run_files.summaries(tmp_path)] == ["damaged"]
 
 
+def test_what_json_printed_is_no_journal(tmp_path: Path) -> None:
+    """Who shows the object of a run is told what it is, what reads it, and what can be shown."""
+    path = tmp_path / "run.json"
+    printed = ask_run_without_calls(UsageError("x")).model_dump()
+    path.write_text(json.dumps(printed, indent=2))
+    with pytest.raises(UsageError, match=r"run\.json is what --json printed of a run") as refused:
+        run_files.read(path)
+    assert "fusion judge reads it" in refused.value.hint
+    assert "fusion runs export -o FILE.jsonl" in refused.value.hint
+
+
 class TestFind:
     """RUN: an id, the beginning of one, `last`, or a file."""
 
@@ -225,8 +237,12 @@ class TestFind:
     def test_several_are_named(self, tmp_path: Path) -> None:
         """A beginning that two runs share is an error that lists them."""
         named(tmp_path, *IDS)
-        with pytest.raises(UsageError, match=f"2 runs begin with 20261128: {IDS[1]}, {IDS[2]}"):
+        with pytest.raises(UsageError, match=f"2 runs begin with 20261128: {IDS[2]}, {IDS[1]}$"):
             run_files.find(tmp_path, "20261128")
+        named(tmp_path, *(f"20261129T00000000{number}-abcdef" for number in range(7)))
+        newest = ", ".join(f"20261129T00000000{number}-abcdef" for number in (6, 5, 4, 3, 2))
+        with pytest.raises(UsageError, match=f"7 runs begin with 20261129: the newest are {newest}$"):
+            run_files.find(tmp_path, "20261129")
 
     def test_a_file_is_found(self, tmp_path: Path) -> None:
         """Any path that is there, absolute or not, is taken."""

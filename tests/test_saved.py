@@ -28,7 +28,7 @@ def test_file_of_an_older_version() -> None:
     saved = read_responses(json.dumps({"prompt": "q", "responses": ROWS}), "f", None)
     model = ModelName("", "x/a")
     assert saved == SavedResponses(
-        "q", {Panelist("x/a#1", model): "now", Panelist("x/a#2", model): "later"}, 0, source="f"
+        "q", {Panelist("x/a#1", model): "now", Panelist("x/a#2", model): "later"}, 0, file="f"
     )
 
 

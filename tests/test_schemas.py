@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from fusion_cli.dry_run import DryRun
 from fusion_cli.results import AnalysisRun, AskRun
 from tests.e2e.command import MODELS, fusion
 from tests.test_house import ROOT, the_same
@@ -32,6 +33,23 @@ def test_a_changed_schema_is_in_the_changelog(command: str) -> None:
     digest = sha256((SNAPSHOTS / f"{command}.json").read_bytes()).hexdigest()[:8]
     entries = (ROOT / "CHANGELOG.md").read_text("utf-8").split("\n## [")
     assert f"`{command}` {digest}" in entries[1], f"say what changed in the changelog, with: `{command}` {digest}"
+
+
+@pytest.mark.parametrize("command", SCHEMAS)
+def test_a_dry_run_has_a_schema_of_its_own(command: str) -> None:
+    """Beside --dry-run its schema is printed, wherever the two stand, and what it prints fits."""
+    told = fusion(command, "--json-schema", "--dry-run", env={"FUSION_CONFIG": "/nowhere"})
+    assert told == fusion(command, "--dry-run", "--json-schema")
+    the_same(SNAPSHOTS / "dry-run.json", told.stdout)
+    schema = told.json()
+    assert schema == DryRun.model_json_schema(mode="serialization")
+    if command == "judge":
+        return
+    models = MODELS if command == "ask" else MODELS[:6]
+    with WireServer() as server:
+        printed = fusion(command, *models, "--dry-run", "--json", "q", server=server).json()
+    assert DryRun.model_validate(printed).model_dump() == printed
+    assert set(printed) == set(schema["required"])
 
 
 def required(schema: Any, definitions: Any, value: Any, place: str = "") -> list[str]:

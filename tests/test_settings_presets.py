@@ -217,6 +217,4 @@ def test_the_hint_for_a_key_of_a_preset_lists_those(tmp_path: Path) -> None:
     hint = refusal(tmp_path, "[presets.x]\nzzz = 1").hint
     assert hint.startswith("the keys of a preset are description, panel, judge, model, tool_choice, ")
     assert "base_url" not in hint
-    assert refusal(tmp_path, "zzz = 1").hint.endswith(
-        "; in presets.NAME description, and those from panel to allow_unknown_cost"
-    )
+    assert refusal(tmp_path, "zzz = 1").hint == "fusion --config /dev/null config show lists every key"

@@ -285,3 +285,22 @@ class TestStreams:
             process.stdout.close()
             told = process.communicate()[1]
         assert (process.returncode, told) == (141, b"")
+
+    @pytest.mark.skipif(os.name == "nt", reason="pseudo-terminals")
+    def test_notes_are_broken_between_words_where_they_are_read(self) -> None:
+        """What is said on a narrow screen fits it and tears no word, also when the answer goes to a file."""
+        import fcntl
+        import pty
+        import struct
+        import termios
+
+        said = "The embedded models are small, cannot look anything up, and are for trying the tool out."
+        screen, end = pty.openpty()
+        fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 40, 0, 0))
+        code = f"from fusion_cli.terminal import Terminal; Terminal().note({said!r})"
+        subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=end, check=True)
+        os.close(end)
+        lines = os.read(screen, 1000).decode().splitlines()
+        os.close(screen)
+        assert max(map(len, lines)) < 40
+        assert " ".join(line.strip() for line in lines) == said

@@ -76,7 +76,9 @@ async def carry_out(
     except TimeoutError:
         if not assembly.ended:
             if assembly.contents:
-                raise ModelTimeoutError(f"silent for {attempt.idle_timeout_s:g} s") from None
+                silent = ModelTimeoutError(f"silent for {attempt.idle_timeout_s:g} s")
+                silent.limit = "idle_timeout"
+                raise silent from None
             raise ModelTimeoutError(f"no content within {attempt.timeout_s:g} s") from None
     except httpx.LocalProtocolError:
         raise ModelRejectedError("the request cannot be sent: key or headers hold what no header can") from None
@@ -85,8 +87,8 @@ async def carry_out(
             phase = "no connection" if isinstance(error, httpx.ConnectTimeout) else "the server fell silent"
             raise ModelUnreachableError(f"timed out: {phase}") from error
     except httpx.ConnectError as error:
-        host = httpx.URL(attempt.url).host
-        raise ModelUnreachableError(f"cannot connect to {host}: {one_line(str(error))}") from error
+        where = httpx.URL(attempt.url).netloc.decode("ascii")
+        raise ModelUnreachableError(f"cannot connect to {where}: {one_line(str(error))}") from error
     except httpx.HTTPError as error:
         if not assembly.ended:
             said = one_line(str(error)) or type(error).__name__

@@ -81,7 +81,7 @@ async def sound_out(
     except (TimeoutError, httpx.TimeoutException):
         trouble = f"no answer within {patience_s:g} s"
     except httpx.ConnectError as error:
-        trouble = f"cannot connect to {httpx.URL(url).host}: {one_line(str(error), 100)}"
+        trouble = f"cannot connect to {httpx.URL(url).netloc.decode('ascii')}: {one_line(str(error), 100)}"
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError):
         trouble = "its answer is not HTTP, or broke off"
     told = _object(body)

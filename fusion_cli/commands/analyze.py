@@ -76,7 +76,8 @@ def analyze(
             if prompt is not None or file:
                 raise UsageError("--resume has its question in it: give neither PROMPT nor --file with it")
             saved = run_files.read(run_files.find(context.settings.runs_dir, resume, is_over=True))
-            taken = resuming.resumed(saved, choices, context.settings, context.machine, answers=False)
+            settings, machine = context.settings, context.machine
+            taken = resuming.resumed(saved, choices, settings, machine, answers=False, web=bool(web))
             plan, earlier = taken.plan, taken.earlier
             errand = Errand("analyze", taken.choices, taken.asks, earlier.run)
         else:

@@ -128,7 +128,7 @@ def ask(
         if named and named[0] in ("--request", "--resume", "--from") and (prompt is not None or file):
             raise UsageError(f"{named[0]} has its question in it: give neither PROMPT nor --file with it")
         if resume is not None or rewrite is not None:
-            taken = taken_up(resume, rewrite, choices, context)
+            taken = taken_up(resume, rewrite, choices, context, web=bool(web))
             plan, earlier = taken.plan, taken.earlier
             errand = Errand("ask", taken.choices, taken.asks, earlier.run)
         else:
@@ -150,7 +150,7 @@ def ask(
         launch(context, pipeline.ask, plan, errand, deliver, Wishes(dry_run, outputs, answers=True), earlier)
 
 
-def taken_up(resume: str | None, rewrite: str | None, flags: Choices, context: Context) -> TakenUp:
+def taken_up(resume: str | None, rewrite: str | None, flags: Choices, context: Context, *, web: bool) -> TakenUp:
     """Return how an earlier run is taken up: gone on with, or written from by another model.
 
     Raises:
@@ -161,8 +161,8 @@ def taken_up(resume: str | None, rewrite: str | None, flags: Choices, context: C
     settings, machine = context.settings, context.machine
     saved = run_files.read(run_files.find(settings.runs_dir, resume or rewrite or "", is_over=True))
     if resume is not None:
-        return resuming.resumed(saved, flags, settings, machine, answers=True)
-    return resuming.rewritten(saved, flags, settings, machine)
+        return resuming.resumed(saved, flags, settings, machine, answers=True, web=web)
+    return resuming.rewritten(saved, flags, settings, machine, web=web)
 
 
 def conversation_to_continue(name: str | None, context: Context) -> SavedRun:
@@ -212,7 +212,8 @@ def whether_the_panel_met(run: AskRun, plan: Plan) -> str:
     elif plan.tool_choice == "none":
         said = "The panel did not meet (tool choice: none)"
     elif run.answer is not None:
-        said = f"The panel did not meet: {run.model} answered alone (to convene it: --tool-choice required)"
+        way = "raise --max-cost" if run.failure_reason == "cost_limit" else "--tool-choice required"
+        said = f"The panel did not meet: {run.model} answered alone (to convene it: {way})"
     else:
         said = "The panel did not meet"
     return f"{said}. {what_it_took(run.usage)}".rstrip(". ") + "."

@@ -69,11 +69,12 @@ def show_command(ctx: typer.Context, as_json: AsJson = False) -> None:
     terminal.write_line(f"# config file: {printable(paths['config'])} ({loaded.config_source}{missing})")
     terminal.write_line(f"# data folder: {printable(paths['data'])}")
     terminal.write_line(f"# cache folder: {printable(paths['cache'])}")
-    width = max(len(entry.key) for entry in entries)
+    column = max(len(entry.key) for entry in entries)
+    width = max(terminal.size()[0], 40) if terminal.stdout_is_tty else None
     for entry in entries:
         value = listing.cut(entry.value, 60) if entry.key.endswith("system") and entry.value else entry.value
         said = "not set" if value is None else f"{listing.brief(value)} ({entry.source})"
-        terminal.write_line(f"{entry.key:{width}}  {said}")
+        terminal.write_line("\n".join(listing.entry_lines(entry.key, said, column, width)))
 
 
 @app.command("get", cls=Command)

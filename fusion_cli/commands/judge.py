@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from fusion_cli.earlier import Earlier
     from fusion_cli.plan import Panelist, Prompt
     from fusion_cli.run_files import SavedRun
+    from fusion_cli.saved import SavedResponses
 
 Source = Annotated[
     str | None,
@@ -84,7 +86,7 @@ def judge(
     """Have a judge compare responses that exist.
 
     The panel is not asked again. The judge is: once, or twice with --second-look, with further turns where it looks
-    things up; a reply that cannot be used is asked for once more.
+    things up; a reply that cannot be used is asked for once more. Without -j or --preset it is the run's own judge.
 
     Example: fusion judge last -j openai/gpt-5
 
@@ -108,6 +110,8 @@ def judge(
     with delivery.told_as_json(analysis_run_without_calls, terminal, outputs):
         choices = choices_from(ctx.params)
         work = _work(source, response or (), prompt, prompt_file, context)
+        if choices.judge is None and choices.preset is None:
+            choices = choices._replace(judge=work.judge)
         plan = make_judge_plan(choices, context.settings, work.prompt, work.panel, context.machine, web=bool(web))
         plan = plan._replace(warnings=(*work.warnings, *plan.warnings))
         story = partial(pipeline.judge_responses, missing=work.missing)
@@ -115,14 +119,17 @@ def judge(
         deliver = partial(
             delivery.deliver_analysis, terminal=terminal, outputs=outputs, strict=strict, tells_calls=verbose
         )
-        errand = Errand("judge", choices.over(work.choices), {plan.judge}, work.earlier.run or None)
+        errand = Errand(
+            "judge", choices.over(work.choices), {plan.judge}, work.earlier.run or work.earlier.file or None
+        )
         launch(context, story, plan, errand, deliver, Wishes(dry_run, outputs, answers=False), work.earlier)
 
 
 class Work(NamedTuple):
     """What is to be judged: what was asked, who sat on the panel, what they said, and what to say of that.
 
-    `missing` is how many further panelists there were, who have no seat.
+    `missing` is how many further panelists there were, who have no seat; `judge` is who judged before, where a provider
+    is configured that has it.
     """
 
     prompt: Prompt
@@ -131,6 +138,7 @@ class Work(NamedTuple):
     missing: int = 0
     warnings: tuple[str, ...] = ()
     choices: Choices = Choices()
+    judge: str | None = None
 
 
 def _work(
@@ -153,7 +161,7 @@ def _work(
         raise UsageError("standard input can be read once: '-' stands twice")
     asked = read_what_was_asked(prompt, prompt_file, terminal)
     if source is not None and (path := run_files.journal_named(context.settings.runs_dir, source)):
-        return _recorded(run_files.read(path), asked)
+        return _recorded(run_files.read(path), asked, context)
     if source is not None:
         saved = read_responses(read_text(source, terminal, said="FILE", limit=MAX_SAVED_BYTES), source, asked)
     else:
@@ -161,10 +169,28 @@ def _work(
             (label, read_text(file, terminal, said="--response", limit=MAX_RESPONSE_BYTES)) for label, file in named
         ]
         saved = labelled_responses(texts, asked)
-    return Work(Prompt(saved.prompt), saved.panel, saved.as_earlier(), saved.missing, saved.warnings)
+    judge = _judge_of_file(saved, context)
+    return Work(Prompt(saved.prompt), saved.panel, saved.as_earlier(), saved.missing, saved.warnings, judge=judge)
 
 
-def _recorded(saved: SavedRun, asked: str | None) -> Work:
+def _judge_of_file(saved: SavedResponses, context: Context) -> str | None:
+    """Return who judged a file's responses: by the run that it came from, or by a name that has its provider."""
+    from fusion_cli import run_files
+    from fusion_cli.errors import UsageError
+
+    with suppress(UsageError):
+        if path := run_files.recorded(context.settings.runs_dir, saved.run):
+            return _judge_of_run(run_files.read(path), context)
+    provider, colon, _ = saved.judge.partition(":")
+    return saved.judge if colon and provider in context.settings.providers else None
+
+
+def _judge_of_run(saved: SavedRun, context: Context) -> str | None:
+    judge = saved.plan.judge
+    return str(judge) if judge.provider in context.settings.providers else None
+
+
+def _recorded(saved: SavedRun, asked: str | None, context: Context) -> Work:
     """Return the panel of a recorded run; those who had only begun are judged as cut off."""
     from fusion_cli.errors import UsageError
     from fusion_cli.plan import Prompt
@@ -175,4 +201,5 @@ def _recorded(saved: SavedRun, asked: str | None) -> Work:
     whole = asked or saved.prompt or saved.plan.prompt.text()
     prompt = Prompt(saved.told, whole.removeprefix(saved.told).strip())  # what follows the question is its material
     prompt = (prompt if prompt.text() == whole else Prompt(whole))._replace(attachments=saved.plan.prompt.attachments)
-    return Work(prompt, saved.plan.panel, earlier, choices=saved.choices)
+    judge = _judge_of_run(saved, context)
+    return Work(prompt, saved.plan.panel, earlier, choices=saved.choices, judge=judge)

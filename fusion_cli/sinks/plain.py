@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fusion_cli import events
+from fusion_cli.errors import DROPPED
 from fusion_cli.terminal import Cleaner, Terminal, one_line
 
 if TYPE_CHECKING:
@@ -82,6 +83,8 @@ class PlainSink:
                 self._note("panel", label, "said what its file holds")
             case events.PanelCompleted(label, from_run=str(run)):
                 self._note("panel", label, f"answered in the run {one_line(run, 80)}")
+            case events.PanelFailed(label, _, error, from_run=""):
+                self._note("panel", label, f"its file holds only a beginning: {one_line(error)}")
             case events.PanelFailed(label, _, error, from_run=str(run)):
                 self._note("panel", label, f"failed in the run {one_line(run, 80)}: {one_line(error)}")
             case events.PanelCompleted(label, _, content, duration_s, usage, truncated, citations):
@@ -94,7 +97,8 @@ class PlainSink:
                 return  # the same key, refused to the next one
             case events.PanelFailed(label, _, error, status_code, _, duration_s):
                 self._refused = status_code == 401
-                self._note("panel", label, f"failed after {duration_s:.1f} s: {one_line(error)}")
+                failed = "" if error.startswith(DROPPED) else f"failed after {duration_s:.1f} s: "
+                self._note("panel", label, f"{failed}{one_line(error)}")
             case events.AnalysisInProgress(model, responses):
                 self._judge = model
                 self._note("judge", model, f"reads {_count(responses, 'response')}")

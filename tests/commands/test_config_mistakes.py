@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from fusion_cli import values
 from fusion_cli.errors import ConfigError, UsageError
 from tests.commands.test_config import CANARY, done, refused, root, written
-from tests.e2e.command import on_a_terminal
+from tests.e2e.command import fusion, on_a_terminal
 
 GOOD = """\
 judge = "j"
@@ -145,3 +145,14 @@ def test_a_key_in_the_place_of_a_name_is_never_kept(path: Path, key: str) -> Non
     """A key that is pasted where a model or a description belongs is refused unseen, and nothing is written."""
     assert str(refused(UsageError, "set", key, CANARY)).endswith("found (not shown: it looks like a secret)")
     assert not path.parent.exists()
+
+
+def test_every_key_is_listed_by_the_command_that_is_named(path: Path) -> None:
+    """Who mistypes a key is told what lists them all, and it does, whether the file can be read or not."""
+    assert refused(UsageError, "get", "zzz").hint == "fusion config show lists every key"
+    written(path, "")
+    assert "web.searxng_url" in done("show")
+    written(path, "zzz = 1")
+    [_, flag, file, *command, _, _, _] = refused(ConfigError, "show").hint.split()
+    listed = fusion(flag, file, *command)
+    assert (listed.status, "web.searxng_url" in listed.stdout) == (0, True)

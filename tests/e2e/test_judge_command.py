@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.command import FUSION, environment, fusion
+from tests.e2e.command import FUSION, MODELS, environment, fusion
 from tests.wire.server import WireServer, deliberation
 
 JUDGE = ("-j", "z/judge", "--json")
@@ -90,6 +90,28 @@ def test_what_a_large_panel_wrote_is_judged(folder: Path) -> None:
     assert len(judged(f"{folder}/large.json")[0]["responses"]) == 2
     (folder / "large.txt").write_text("\u4e2d" * 1_500_000)
     assert len(judged("--response", f"ann={folder}/large.txt", "--prompt", "Which?")[0]["responses"]) == 1
+
+
+def test_without_a_judge_the_runs_own_is(folder: Path) -> None:
+    """A recorded run, or what its --json printed, is judged by who judged it; -j and --preset name another."""
+    with WireServer(default=deliberation(latency_s=0)) as server:
+        seen = fusion("analyze", *MODELS[:-2], "--json", "q", server=server)
+        (folder / "run.json").write_text(seen.stdout)
+        foreign = {**seen.json(), "run": None, "judge": "openrouter:z/other"}
+        (folder / "foreign.json").write_text(json.dumps(foreign))
+        (folder / "slug.json").write_text(json.dumps({**foreign, "judge": "z/other"}))
+
+        def judge_of(*arguments: str) -> str:
+            ended = fusion("judge", *arguments, "--json", server=server)
+            assert ended.status == 0, ended.stderr
+            return str(ended.json()["judge"])
+
+        assert [judge_of(name) for name in ("last", f"{folder}/run.json")] == ["z/judge", "z/judge"]
+        assert judge_of(f"{folder}/foreign.json") == "z/other"
+        usual = judge_of(f"{folder}/slug.json")  # nobody knows whose model that is
+        assert usual not in ("z/judge", "z/other")
+        assert judge_of(f"{folder}/run.json", "--preset", "general-high") == usual
+        assert judge_of("last", "-j", "y/judge") == "y/judge"
 
 
 def test_labels_of_a_file_cannot_forge_a_line(folder: Path) -> None:
@@ -189,6 +211,6 @@ def test_texts_from_anywhere_are_of_no_run(tmp_path: Path) -> None:
         texts = ("--response", f"ann={tmp_path}/a.txt", "--prompt", "Which?")
         ended = fusion("judge", *texts, "-j", "z/judge", server=server)
     assert ended.status == 0
-    assert "input   1 response; asks z/judge" in ended.stderr
+    assert "input   judges 1 response; asks z/judge" in ended.stderr
     assert "panel   ann  said what its file holds" in ended.stderr
     assert "the run" not in ended.stderr

@@ -123,6 +123,20 @@ def test_a_key_file_does_not_travel_in_the_clear() -> None:
     assert "http:// with api_key_file set" in line
 
 
+def test_a_key_command_takes_of_the_deadline() -> None:
+    """The run's time begins with its key: what the command took, the panel has less; past it, nobody is asked."""
+    key_command(f"import time; time.sleep(1.5); print({CANARY[:4]!r} + {CANARY[4:]!r})")
+    with WireServer(default=deliberation(latency_s=1.5), api_key=CANARY) as server:
+        ended = without_variable(*ASK, "--deadline", "1", server=server)
+        assert server.requests == []
+        assert ended.status == 6
+        assert "waiting for the key of openrouter" in ended.stderr
+        assert ended.stderr.splitlines()[-1].endswith("did not end before the run's deadline")
+        late = without_variable("analyze", *MODELS[:-2], "--deadline", "3", "q", server=server)
+        assert late.status == 6
+        assert "the deadline of 3 s leaves no more to the panel" in late.stderr
+
+
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 def test_a_key_command_ends_with_the_run() -> None:
     """Ctrl-C while a password is asked for ends both, and says so in one line."""

@@ -37,14 +37,26 @@ def test_analyze_without_a_question_names_itself() -> None:
 
 
 def test_a_limit_that_stops_a_run_before_anything_was_answered_claims_nothing_kept() -> None:
-    """Where the outer model wants a panel that cannot be paid for, nobody is told of answers that there are none of."""
+    """Where a panel that is wanted cannot be paid for, nobody is told of answers that there are none of."""
     with WireServer(default=deliberation(latency_s=0)) as server:
-        own = ("-p", "openai/gpt-5", "-j", "openai/gpt-5", "-m", "openai/gpt-5")
-        ended = fusion("ask", *own, "--max-cost", "0.002", "--no-save", "x", server=server)
-        assert server.calls(role="panel") == []
+        own = ("-p", "openai/gpt-5", "-j", "openai/gpt-5", "-m", "openai/gpt-5", "--tool-choice", "required")
+        ended = fusion("ask", *own, "--max-cost", "0.002", "x", server=server)
+        assert server.calls() == []
     assert ended.status == 5
     assert "Raise --max-cost" in ended.stderr
-    assert "answered is kept" not in ended.stderr
+    assert "Kept in" not in ended.stderr
+
+
+def test_a_panel_that_cannot_be_paid_for_is_not_offered() -> None:
+    """The outer model answers alone, which costs one call, and its user reads why and what would change it."""
+    with WireServer(default=deliberation(latency_s=0)) as server:
+        own = ("-p", "openai/gpt-5", "-j", "openai/gpt-5", "-m", "openai/gpt-5")
+        ended = fusion("ask", *own, "--max-cost", "0.002", "x", server=server)
+        [request] = server.calls()
+    assert ended.status == 0
+    assert "tools" not in request.body
+    assert "warning: openai/gpt-5 answers alone: the panel, the judge and the answer need about $" in ended.stderr
+    assert "(to convene it: raise --max-cost)" in ended.stderr
 
 
 def test_analyze_prints_the_tool_result_at_the_top() -> None:

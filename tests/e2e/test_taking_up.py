@@ -56,6 +56,27 @@ def test_failed_answer_is_resumed_by_one_call() -> None:
     assert resumed.stdout == "at last\n"
 
 
+@pytest.mark.parametrize(
+    ("limit", "after", "more"),
+    [
+        (("--deadline", "2"), None, "--deadline 4s"),
+        (("--timeout", "1"), None, "--timeout 2s"),
+        (("--idle-timeout", "1.5"), 1, "--idle-timeout 3s"),
+    ],
+)
+def test_what_had_too_little_time_is_resumed_with_more(limit: tuple[str, str], after: int | None, more: str) -> None:
+    """The line that says how to go on gives more of the time that was over, and can be copied as it is."""
+    with WireServer(default=deliberation(latency_s=0)) as server:
+        server.script("openai/gpt-5", Reply("at last", fault=Fault("stall", after=after)), role="outer")
+        failed = fusion("ask", *REQUIRED, *limit, "x", server=server)
+        [line] = [line for line in failed.stderr.splitlines() if line.startswith("To go on: fusion ")]
+        server.script("openai/gpt-5", Reply("at last"), role="outer")
+        resumed = fusion(*line.removeprefix("To go on: fusion ").split(), server=server)
+    assert failed.status == 6
+    assert line.endswith(f" {more}")
+    assert (resumed.status, resumed.stdout) == (0, "at last\n")
+
+
 def test_another_writer_and_another_judge_cost_one_call_each() -> None:
     """`ask --from` and `judge RUN` make a new run each, which names the one that it comes from."""
     with WireServer(default=deliberation()) as server:
@@ -137,6 +158,24 @@ def test_a_resumed_run_is_not_changed() -> None:
     assert ended.status == 2
     assert "--resume takes the run as it was asked: --judge, --no-web cannot be changed" in ended.stderr
     assert "fusion judge RUN -j MODEL" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "way", [("ask", "--resume", "last"), ("ask", "--from", "last"), ("analyze", "--resume", "last")]
+)
+def test_web_tools_cannot_be_asked_for_anew(way: tuple[str, ...]) -> None:
+    """Where a run is taken as it was asked, --web is refused; a conversation that goes on has its tools."""
+    with WireServer(default=deliberation(latency_s=0)) as server:
+        fusion("ask", *REQUIRED, "--no-web", "x", server=server)
+        before = len(server.requests)
+        ended = fusion(*way, "--web", server=server)
+        assert len(server.requests) == before
+        assert ended.status == 2
+        assert "takes the run as it was asked: --web cannot be changed" in ended.stderr
+        assert fusion("ask", "-c", "--web", "y", server=server).status == 0
+        panel = [request for request in server.requests[before:] if request.role == "panel"]
+    assert panel
+    assert all(request.body["tools"] for request in panel)
 
 
 def test_a_run_without_an_answer_cannot_be_continued() -> None:

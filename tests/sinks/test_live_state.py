@@ -89,6 +89,12 @@ def test_a_refused_key_is_told_once() -> None:
     assert records == ["failed after 0.1 s: HTTP 401: no such key", None, None]
 
 
+def test_a_dropped_panelist_has_one_clock() -> None:
+    """When the run dropped it is said already; how long its call took is not said beside that."""
+    dropped = events.PanelFailed(LABELS[0], "x", "dropped at 1.0 s: 2 of 3 had answered", None, "", 0.5)
+    assert view_after(dropped).in_order()[0].record == "dropped at 1.0 s: 2 of 3 had answered"
+
+
 def test_an_interrupted_panelist_says_how_long_it_worked() -> None:
     """A cancelled call brings no time of its own."""
     asked = events.PanelAdded(LABELS[0], "x")

@@ -8,6 +8,7 @@ import pytest
 
 from fusion_cli import pipeline
 from fusion_cli.chat import ChatRequest, Completion, Delta, Price, ServerTool, ToolCall, Usage
+from fusion_cli.commands.ask import whether_the_panel_met
 from fusion_cli.costs import estimate
 from fusion_cli.errors import CostLimitError, ModelRejectedError, UsageError
 from fusion_cli.outcome import ask_run_without_calls
@@ -112,14 +113,27 @@ def test_judge_alone_is_held_to_it() -> None:
 
 
 def test_the_panel_that_was_not_counted_on() -> None:
-    """Where the outer model decides, its answer alone may be affordable and the panel not: then that is what ends."""
+    """Where the outer model's turn takes all that there is, the panel that it wants is what ends."""
     models = priced().script("outer", "o", calls(CALL))
     run = asked(models, 0.5, plan(tool_choice="auto"))
     assert (run.answer, run.result) == (None, None)
     assert "the panel, the judge and the answer need about" in (run.error or "")
-    alone = priced().script("outer", "o", says("four", cost=0.0001))
-    low, _ = estimate(plan(tool_choice="auto"), dict.fromkeys(plan().models, PRICE), answers=True).known_dollars
-    assert asked(alone, low + 0.0002, plan(tool_choice="auto")).answer == "four"
+
+
+def test_a_panel_that_could_never_be_paid_for_is_not_offered() -> None:
+    """The outer model answers alone, and the user reads why: nobody pays for a turn that leads nowhere."""
+    what = plan(tool_choice="auto")
+    least = estimate(what, dict.fromkeys(what.models, PRICE), answers=True).least
+    models = priced().script("outer", "o", says("four", cost=0.0001))
+    run = asked(models, least + 0.0002, what)
+    assert (run.status, run.answer, run.fused, run.failure_reason) == ("ok", "four", False, "cost_limit")
+    assert models.requests("outer")[0].tools == ()
+    assert run.warnings[0].startswith("o answers alone: the panel, the judge and the answer need about $0.0")
+    assert "raise --max-cost" in whether_the_panel_met(run, what)
+    richer = priced().script("outer", "o", says("four", cost=0.0001))
+    run = asked(richer, 0.5, what)
+    assert richer.requests("outer")[0].tools
+    assert run.failure_reason is None
 
 
 def test_whoever_writes_as_long_as_it_may_stays_within() -> None:
@@ -140,7 +154,8 @@ def test_whoever_writes_as_long_as_it_may_stays_within() -> None:
     assert run.answer
     assert run.usage.cost is not None
     assert 0.02 < run.usage.cost <= 0.1
-    assert any("gets a reply of at most" in warning for warning in run.warnings)
+    assert any(warning.startswith("the panelist a gets a reply of at most") for warning in run.warnings)
+    assert any(warning.startswith("the answer by o gets a reply of at most") for warning in run.warnings)
     assert all((request.max_completion_tokens or 10**6) < 16_000 for request in models.requests("panel"))
 
 
@@ -152,7 +167,7 @@ def test_a_second_try_that_is_not_paid_for() -> None:
     assert run.answer == "x"
     assert run.result
     assert run.result.analysis is None
-    assert any("j needs about" in warning and "not asked" in warning for warning in run.warnings)
+    assert any("the judge j needs about" in warning and "not asked" in warning for warning in run.warnings)
 
 
 def test_a_refused_call_costs_nothing() -> None:

@@ -6,6 +6,7 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -272,10 +273,10 @@ class TestFailure:
         assert ask(server)[0].skipped == 2
 
     def test_nobody_listening_is_told_as_such(self) -> None:
-        """A connection that is refused names the host and ends with the network's status."""
+        """A connection that is refused names the host with its port, and ends with the network's status."""
         with WireServer() as server:
             url = server.url
-        error = fails(url, ModelUnreachableError, "cannot connect to 127.0.0.1: ")
+        error = fails(url, ModelUnreachableError, f"cannot connect to {urlsplit(url).netloc}: ")
         assert (error.attempts, error.exit_status) == (3, 6)
 
     def test_time_outs_say_what_was_waited_for(self) -> None:

@@ -117,4 +117,4 @@ def test_a_body_without_end_has_one() -> None:
 
 def test_nobody_there() -> None:
     """A refused connection names the host."""
-    assert sounded("http://127.0.0.1:1/v1").trouble.startswith("cannot connect to 127.0.0.1: ")
+    assert sounded("http://127.0.0.1:1/v1").trouble.startswith("cannot connect to 127.0.0.1:1: ")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from fusion_cli import events
 from fusion_cli.costs import shown_dollars
+from fusion_cli.errors import DROPPED
 from fusion_cli.terminal import Cleaner, one_line
 
 if TYPE_CHECKING:
@@ -233,7 +234,8 @@ class View:
             seat.end("done", took_s, f"answered{took}{'' if earlier else spent(event.usage)}{sources}{cut}")
             return
         error = one_line(event.error)
-        record = None if self._is_refused and event.status_code == 401 else f"failed{took}: {error}"
+        failed = "" if error.startswith(DROPPED) else f"failed{took}: "
+        record = None if self._is_refused and event.status_code == 401 else f"{failed}{error}"
         self._is_refused = self._is_refused or event.status_code == 401  # the same key, refused to the next one
         seat.end("failed", took_s, record)
         seat.about = shortened(error)
