@@ -17,16 +17,16 @@ from fusion_cli.costs import (
     Phase,
     Row,
     cost_of,
-    digits_apart,
     estimate,
     estimate_of,
     in_steps,
     price_of,
     prompt_count,
-    shown_dollars,
 )
+from fusion_cli.dollars import digits_apart, shown_dollars
 from fusion_cli.errors import CostLimitError, UsageError
 from fusion_cli.fitting import estimated_tokens
+from fusion_cli.spending import Held
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -139,20 +139,6 @@ async def costs_of(calls: Sequence[tuple[ModelName, Usage | None]], models: Mode
     wanted = sorted(priceless)
     prices = dict(zip(wanted, await asyncio.gather(*map(models.price, wanted)), strict=True))
     return [usage and cost_of(usage, price_of(model, prices)) for model, usage in calls]
-
-
-class Held(NamedTuple):
-    """A call that was let through.
-
-    Attributes:
-        request: As it may be sent.
-        dollars: What is set aside for it until it has ended.
-        less: Who gets less than was asked for, and how much, for people; empty where nobody does.
-    """
-
-    request: ChatRequest
-    dollars: float = 0.0
-    less: str = ""
 
 
 class _Due(NamedTuple):

@@ -12,17 +12,18 @@ from io import StringIO
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from fusion_cli import events
-from fusion_cli.budget import Purse, costs_of
 from fusion_cli.errors import CostLimitError, EmptyCompletionError, ModelError, OutOfTimeError
 from fusion_cli.phases import Phase
+from fusion_cli.spending import Unlimited
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fusion_cli.budget import Held
+    from fusion_cli.budget import Purse
     from fusion_cli.chat import ChatRequest, Citation, Completion, Delta, ModelClient, ModelName, ToolStep, Usage
     from fusion_cli.events import Emit
     from fusion_cli.plan import Plan
+    from fusion_cli.spending import Held
 
 Role = Literal["outer", "panel", "judge"]
 
@@ -72,7 +73,7 @@ class Calls:
         self.phases: dict[Role, Phase] = {"outer": Phase(), "panel": Phase(), "judge": Phase()}
         self.unfinished: dict[str, str] = {}
         self.whole: dict[str, Completion] = {}
-        self.purse = Purse(plan, models)
+        self.purse = _purse(plan, models)
 
     async def make(
         self,
@@ -136,6 +137,8 @@ class Calls:
 
     async def settle(self) -> None:
         """Fill in what calls cost that were told without, where their models' prices are known; never fails."""
+        from fusion_cli.budget import costs_of
+
         with suppress(Exception, asyncio.CancelledError):  # a run that is whole is not lost for its price
             costs = await costs_of([(note.name, note.usage) for note in self.notes], self._models)
             before = self.notes
@@ -176,6 +179,14 @@ class Calls:
             error.provider, error.model = under_way.request.model
             error.duration_s = note.duration_s
         return note.duration_s
+
+
+def _purse(plan: Plan, models: ModelClient) -> Purse | Unlimited:
+    if plan.max_cost is None:
+        return Unlimited()
+    from fusion_cli.budget import Purse
+
+    return Purse(plan, models)
 
 
 class _UnderWay:

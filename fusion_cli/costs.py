@@ -40,7 +40,6 @@ _FENCE = "=====[0123456789abcdef]"  # as long as a real one
 _CHARS_PER_TOKEN = 4
 CAREFUL = 1.4  # a written token is as many where its text is counted safely
 _FREE = Price(0.0, 0.0)
-_DIGITS = 4  # of a dollar, for people
 
 
 class Count(NamedTuple):
@@ -203,22 +202,6 @@ def in_steps(prompt: int, steps: int) -> tuple[int, int]:
     """Return what is read and written for tools in so many steps: every turn reads again what was there before it."""
     read = prompt * (steps + 1) + WEB_STEP_TOKENS * steps * (steps + 1) // 2
     return read, _STEP_CALL_TOKENS * steps
-
-
-def shown_dollars(dollars: float, digits: int = _DIGITS) -> str:
-    """Return dollars as a person reads them: to a hundredth of a cent, without empty digits behind the cents."""
-    least = 10**-digits
-    if 0 < dollars < least:
-        return f"<${least:.{digits}f}"
-    whole = f"{dollars:,.{digits}f}"
-    end = len(whole) - digits + 2
-    return f"${whole[:end]}{whole[end:].rstrip('0')}"
-
-
-def digits_apart(one: float, other: float) -> int:
-    """Return how many digits of a dollar it takes to see which of two amounts is larger."""
-    apart = (digits for digits in range(_DIGITS, 9) if round(one, digits) != round(other, digits))
-    return next(apart, _DIGITS)
 
 
 def _consult_row(plan: Plan, prices: Prices, *, decides: bool) -> Row:

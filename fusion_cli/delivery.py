@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from fusion_cli import formats
-from fusion_cli.costs import shown_dollars
+from fusion_cli.dollars import shown_dollars
 from fusion_cli.errors import DegradedError, FusionError, ModelError, UsageError, internal_error
 from fusion_cli.terminal import clean, one_line
 

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict
 
 from fusion_cli import __version__, costs
 from fusion_cli.budget import Budget
-from fusion_cli.costs import shown_dollars
 from fusion_cli.delivery import model_name, seat_name, tools_line
+from fusion_cli.dollars import shown_dollars
 from fusion_cli.errors import FusionError
 from fusion_cli.terminal import one_line
 

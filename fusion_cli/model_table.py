@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fusion_cli.costs import shown_dollars
+from fusion_cli.dollars import shown_dollars
 from fusion_cli.run_list import cut, width_of
 from fusion_cli.terminal import one_line
 

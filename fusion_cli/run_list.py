@@ -8,7 +8,7 @@ from __future__ import annotations
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
-from fusion_cli.costs import shown_dollars
+from fusion_cli.dollars import shown_dollars
 from fusion_cli.formats import local_time
 from fusion_cli.terminal import one_line
 

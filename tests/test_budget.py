@@ -5,11 +5,12 @@ import re
 
 import pytest
 
-from fusion_cli.budget import Budget, Held, Purse, affordable_tokens
+from fusion_cli.budget import Budget, Purse, affordable_tokens
 from fusion_cli.chat import ChatRequest, Message, ModelName, Price, ServerTool, Usage
 from fusion_cli.costs import LEAST_TOKENS, Phase, estimate
 from fusion_cli.errors import CostLimitError, UsageError
 from fusion_cli.plan import WEB_FETCH, Plan, ToolChoice
+from fusion_cli.spending import Held
 from tests.story.scripted import ScriptedModels, plan
 
 PRICE = Price(1e-6, 4e-6)

@@ -12,8 +12,8 @@ from fusion_cli.costs import (
     Estimate,
     cost_of,
     estimate,
-    shown_dollars,
 )
+from fusion_cli.dollars import shown_dollars
 from fusion_cli.plan import WEB_FETCH, WEB_SEARCH, Plan, Prompt
 from tests.story.scripted import plan
 

@@ -56,7 +56,7 @@ def analyze(
     """
     from functools import partial
 
-    from fusion_cli import delivery, pipeline, resuming, run_files
+    from fusion_cli import delivery, pipeline
     from fusion_cli.context import Context, Errand
     from fusion_cli.flags import choices_from
     from fusion_cli.inputs import read_prompt
@@ -75,6 +75,8 @@ def analyze(
         if resume is not None:
             if prompt is not None or file:
                 raise UsageError("--resume has its question in it: give neither PROMPT nor --file with it")
+            from fusion_cli import resuming, run_files
+
             saved = run_files.read(run_files.find(context.settings.runs_dir, resume, is_over=True))
             settings, machine = context.settings, context.machine
             taken = resuming.resumed(saved, choices, settings, machine, answers=False, web=bool(web))

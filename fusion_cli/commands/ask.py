@@ -90,7 +90,7 @@ def ask(
 
     With a question as argument, standard input is material: git diff | fusion ask "What could break?"
     """
-    from fusion_cli import delivery, pipeline, resuming
+    from fusion_cli import delivery, pipeline
     from fusion_cli.context import Context, Errand
     from fusion_cli.flags import choices_from
     from fusion_cli.inputs import read_prompt
@@ -136,6 +136,8 @@ def ask(
             if request is not None:
                 plan, choices = plan_of_request(request, choices, context, web=bool(web))
             elif continue_last or continue_ is not None:
+                from fusion_cli import resuming
+
                 asked = read_prompt(prompt, file or [], terminal)
                 parent = conversation_to_continue(continue_, context)
                 told = resuming.continued_prompt(parent, asked)

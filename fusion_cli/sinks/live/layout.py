@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from fusion_cli.costs import shown_dollars
+from fusion_cli.dollars import shown_dollars
 from fusion_cli.sinks.live.wrapping import cells, cut, last_lines, padded
 
 if TYPE_CHECKING:

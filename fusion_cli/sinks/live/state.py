@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from fusion_cli import events
-from fusion_cli.costs import shown_dollars
+from fusion_cli.dollars import shown_dollars
 from fusion_cli.errors import DROPPED
 from fusion_cli.terminal import Cleaner, one_line
 

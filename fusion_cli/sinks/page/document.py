@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fusion_cli.costs import shown_dollars
+from fusion_cli.dollars import shown_dollars
 from fusion_cli.results import AskRun
 from fusion_cli.sinks.page.plot import plot
 from fusion_cli.sinks.page.style import SEATS, STYLE
