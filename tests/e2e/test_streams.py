@@ -85,6 +85,13 @@ def test_closed_pipe_has_one_status(command: str) -> None:
     assert done.stderr.strip().splitlines()[-1] == "141"
 
 
+def test_closed_pipe_is_not_forgotten() -> None:
+    """A run ends with 141 also where its responses were what nobody read, and the answer came later."""
+    with WireServer(default=deliberation()) as server:
+        done = shell(f"{{ sleep 0.5; {ASK} --show-responses; echo $? >&2; }} | true", server)
+    assert done.stderr.strip().splitlines()[-1] == "141"
+
+
 @pytest.mark.parametrize(
     ("variable", "value"), [("ALL_PROXY", "socks5://127.0.0.1:1"), ("HTTPS_PROXY", "foo://x"), ("SSL_CERT_FILE", "/no")]
 )
