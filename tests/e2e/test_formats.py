@@ -213,6 +213,18 @@ def test_without_a_run_scripts_are_told_why(form: str) -> None:
     assert not Path("run.html").exists()
 
 
+def test_an_end_before_the_first_call_is_on_the_same_clock() -> None:
+    """An engine that does not start ends the lines where they went on, and not at the beginning of time."""
+    Path("broken.gguf").write_bytes(b"GGUF and no more")
+    own = {"FUSION_LOCAL_MODEL": str(Path("broken.gguf").absolute())}
+    ended = fusion("ask", "--provider", "local", *FORCED, "--format", "jsonl", "Which?", env=own)
+    lines = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert ended.status == 1
+    assert [line["type"].removeprefix("fusion_call.") for line in lines[-2:]] == ["completed", "ended"]
+    times = [line["t"] for line in lines]
+    assert times == sorted(times)
+
+
 def test_a_dry_run_writes_no_file(server: WireServer) -> None:
     """There is no run that could be in it."""
     assert ask(server, "--dry-run", "--format", "json", "-o", "run.html").json()
