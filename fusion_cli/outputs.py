@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from fusion_cli import formats
-from fusion_cli.errors import FusionError, UsageError, internal_error
+from fusion_cli.errors import FusionError, InterruptError, UsageError, internal_error
 from fusion_cli.terminal import one_line
 
 if TYPE_CHECKING:
@@ -91,6 +91,9 @@ class Outputs:
         Args:
             run: What is in them.
             about: What a report tells beside; None where there was no run, so that there is no report either.
+
+        Raises:
+            InterruptError: A signal came while a file was written.
         """
         errors: list[FusionError] = []
         for form, path, appends in self.targets:
@@ -100,6 +103,8 @@ class Outputs:
                 is_lines = form == formats.JSON_LINES
                 text = "".join(self._lines) if is_lines else formats.rendered(form, run, about or formats.About("", ()))
                 (append if appends else write_out)(path, text.encode("utf-8", "backslashreplace"))
+            except InterruptError:
+                raise
             except FusionError as error:
                 errors.append(error)
             except Exception as bug:  # noqa: BLE001  # a text that breaks one form must not cost the other files

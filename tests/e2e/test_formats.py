@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -211,6 +213,23 @@ def test_without_a_run_scripts_are_told_why(form: str) -> None:
     run = json.loads(ended.stdout.splitlines()[-2])["run"] if form == "jsonl" else ended.json()
     assert (run["status"], run["answer"]) == ("error", None)
     assert not Path("run.html").exists()
+
+
+def test_a_signal_ends_the_wait_for_a_files_reader(server: WireServer) -> None:
+    """The pipe of a program that never reads keeps nobody: Ctrl-C ends with its own status, the answer given."""
+    os.mkfifo("run.json")
+    with subprocess.Popen(
+        [FUSION, "ask", *MODELS, *FORCED, "-o", "run.json", "Which?"],
+        env=environment(server),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline()
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
 
 
 def test_an_end_before_the_first_call_is_on_the_same_clock() -> None:
