@@ -77,7 +77,7 @@ def test_signal_that_is_ignored_stays_so(signal: str, ignored: str) -> None:
     assert done.stdout.startswith("SQLite")
 
 
-@pytest.mark.parametrize("command", ["config show", "--help"])
+@pytest.mark.parametrize("command", ["config show", "--help", "--version"])
 def test_closed_pipe_has_one_status(command: str) -> None:
     """What prints little ends with 141, too, when nobody reads it."""
     with WireServer() as server:
