@@ -11,6 +11,8 @@ def main() -> None:
 
         try:
             os.write(1, f"fusion {__version__}\n".encode())
+        except BrokenPipeError:
+            os._exit(141)  # as `errors.ClosedPipeError` says, which is not imported for that
         except OSError:
             os._exit(1)
         os._exit(0)  # there is nothing to tear down, and tearing it down takes as long as all the rest

@@ -215,6 +215,7 @@ class Context:
 
         lines = JsonLines(lambda line: outputs.put_line(line, self.terminal))
         lines.begin(journal.run if journal else None, at, errand.command, plan, errand.choices, errand.parent)
+        outputs.lines = lines
         return lines
 
     def quote(self, models: Collection[ModelName]) -> dict[ModelName, Price | None]:

@@ -129,7 +129,8 @@ def _tell(run: AskRun | AnalysisRun, terminal: Terminal, outputs: Outputs) -> No
         from fusion_cli.events import RunCompleted
         from fusion_cli.sinks.json_lines import JsonLines
 
-        JsonLines(lambda line: outputs.put_line(line, terminal))(RunCompleted(run))
+        lines = outputs.lines or JsonLines(lambda line: outputs.put_line(line, terminal))
+        lines(RunCompleted(run))
     if outputs.form == formats.JSON and not terminal.has_written:
         terminal.write_json(run.model_dump())
     for failed in outputs.write_files(run, None):

@@ -70,9 +70,13 @@ def examine(surroundings: Surroundings) -> Iterator[Finding]:
     for provider in settings.providers.values():
         if not provider.is_local:
             yield from _provider(provider, settings, surroundings, plan, is_needed=provider.name in asked)
-    yield from _embedded(settings, machine, plan, is_needed="local" in asked)
-    yield from checkup.catalogues(settings.cache_dir)
-    yield checkup.data_folder(settings.runs_dir, is_kept=settings.save is not False)
+    try:
+        yield from _embedded(settings, machine, plan, is_needed="local" in asked)
+        yield from checkup.catalogues(settings.cache_dir)
+        yield checkup.data_folder(settings.runs_dir, is_kept=settings.save is not False)
+    except FusionError as error:  # no home folder is known, which a run needs, too
+        yield problem("data", error)
+        plan, refusal = None, error
     if plan:
         yield Finding("run", "ok", _who(plan))
     elif refusal:

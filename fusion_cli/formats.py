@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from fusion_cli.timeline import Row
 
 RICH, PLAIN, MARKDOWN, JSON, JSON_LINES, HTML = FORMATS = ("rich", "plain", "markdown", "json", "jsonl", "html")
-IN_FILES = FORMATS[1:]
 _ENDINGS = {
     ".txt": PLAIN,
     ".md": MARKDOWN,

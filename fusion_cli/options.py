@@ -80,6 +80,26 @@ class Command(TyperCommand):
         _complete_in_plain_text()
         return super().shell_complete(ctx, incomplete)
 
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write arguments and options for the help: many of them in groups."""
+        from fusion_cli.option_groups import GROUPS, MANY, REST
+
+        parameters = self.get_params(ctx)
+        if len(parameters) < MANY:
+            super().format_options(ctx, formatter)
+            return
+        headings = {name: heading for heading, names in GROUPS.items() for name in names}
+        found: dict[str, list[Any]] = {heading: [] for heading in ("Arguments", *GROUPS, REST)}
+        for each in parameters:
+            is_argument = each.param_type_name == "argument"
+            heading = "Arguments" if is_argument else headings.get(each.name, REST)
+            if record := each.get_help_record(ctx):
+                found[heading].append(record)
+        for heading, records in found.items():
+            if records:
+                with formatter.section(heading):
+                    formatter.write_dl(records)
+
 
 class Group(TyperGroup):
     """A group of commands whose own options are text."""

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from fusion_cli import formats
-from fusion_cli.errors import FusionError, UsageError
+from fusion_cli.errors import FusionError, InterruptError, UsageError, internal_error
 from fusion_cli.terminal import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from fusion_cli.events import Emit
     from fusion_cli.formats import About
     from fusion_cli.results import AnalysisRun, AskRun
     from fusion_cli.terminal import Terminal
@@ -42,6 +43,7 @@ class Outputs:
     Attributes:
         is_delivered: Whether a run has come to its delivery, so that nothing need be told in its place.
         failure: Why standard output took no more lines.
+        lines: What makes the lines of the events, once it has begun.
     """
 
     def __init__(self, form: str, targets: Sequence[Target] = ()) -> None:
@@ -49,6 +51,7 @@ class Outputs:
         self.targets = tuple(targets)
         self.is_delivered = False
         self.failure: FusionError | None = None
+        self.lines: Emit | None = None
         self._lines: list[str] = []
 
     @property
@@ -88,21 +91,24 @@ class Outputs:
         Args:
             run: What is in them.
             about: What a report tells beside; None where there was no run, so that there is no report either.
+
+        Raises:
+            InterruptError: A signal came while a file was written.
         """
         errors: list[FusionError] = []
         for form, path, appends in self.targets:
-            if form == formats.JSON_LINES:
-                text = "".join(self._lines)
-            elif form == formats.JSON:
-                text = formats.rendered(form, run, about or formats.About("", ()))
-            elif about:
-                text = formats.rendered(form, run, about)
-            else:
+            if not about and form not in (formats.JSON, formats.JSON_LINES):
                 continue
             try:
+                is_lines = form == formats.JSON_LINES
+                text = "".join(self._lines) if is_lines else formats.rendered(form, run, about or formats.About("", ()))
                 (append if appends else write_out)(path, text.encode("utf-8", "backslashreplace"))
+            except InterruptError:
+                raise
             except FusionError as error:
                 errors.append(error)
+            except Exception as bug:  # noqa: BLE001  # a text that breaks one form must not cost the other files
+                errors.append(FusionError(f"{one_line(str(path), 200)}: {internal_error(bug)}"))
         return errors
 
 

@@ -111,6 +111,7 @@ class Terminal:
         self.undo = ""
         self.has_colour = False
         self._line_open = False
+        self._is_unread = False
 
     @cached_property
     def stdout_is_tty(self) -> bool:
@@ -173,9 +174,12 @@ class Terminal:
         if not text:
             return
         self.has_written = True
+        if self._is_unread:  # whoever met the broken pipe first may have fallen silent
+            raise ClosedPipeError("")
         try:
             _write_whole(sys.stdout, text)
         except BrokenPipeError:
+            self._is_unread = True
             # What is still buffered has no reader: the interpreter must not trip over it at its end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise ClosedPipeError("") from None

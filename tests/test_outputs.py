@@ -139,6 +139,14 @@ class TestFiles:
         assert "gone/a.md cannot be written: No such file" in str(error)
         assert Path("b.md").exists()
 
+    def test_one_that_cannot_be_made_costs_no_other(self) -> None:
+        """A mistake of ours in one form is told as such, and the others are there."""
+        found = read("a.html", "b.md", "c.json")
+        broken = ABOUT._replace(timeline=None)  # type: ignore[arg-type]  # which only the page reads
+        [error] = found.write_files(HAPPY.run, broken)
+        assert "a.html: internal error: TypeError" in str(error)
+        assert [Path(name).exists() for name in ("a.html", "b.md", "c.json")] == [False, True, True]
+
     def test_without_a_run_there_is_no_report(self) -> None:
         """Only what a script reads."""
         assert read("a.md", "a.html", "a.txt", "a.json").write_files(HAPPY.run, None) == []

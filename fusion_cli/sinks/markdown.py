@@ -60,17 +60,21 @@ def _without_disguises(children: list[Any]) -> list[Any]:
     for token in children:
         token.content = clean(token.content)  # once more: an entity may stand for a control character
         if token.type == "link_open":
-            links.append((str(token.attrs.get("href", "")), len(kept)))
+            links.append((_destination(token, "href"), len(kept)))
         elif token.type == "link_close" and links:
             href, start = links.pop()
             said = "".join(inner.content for inner in kept[start:])
             if said != href:
                 kept.append(Token("text", "", 0, content=f" ({href})"))
         elif token.type == "image":
-            kept.append(Token("text", "", 0, content=f"[image: {token.content}] ({token.attrs.get('src', '')})"))
+            kept.append(Token("text", "", 0, content=f"[image: {token.content}] ({_destination(token, 'src')})"))
         else:
             kept.append(token)
     return kept
+
+
+def _destination(token: Any, name: str) -> str:
+    return clean(str(token.attrs.get(name, "")))  # here, too, an entity may stand for a control character
 
 
 @cache

@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -211,6 +213,35 @@ def test_without_a_run_scripts_are_told_why(form: str) -> None:
     run = json.loads(ended.stdout.splitlines()[-2])["run"] if form == "jsonl" else ended.json()
     assert (run["status"], run["answer"]) == ("error", None)
     assert not Path("run.html").exists()
+
+
+def test_a_signal_ends_the_wait_for_a_files_reader(server: WireServer) -> None:
+    """The pipe of a program that never reads keeps nobody: Ctrl-C ends with its own status, the answer given."""
+    os.mkfifo("run.json")
+    with subprocess.Popen(
+        [FUSION, "ask", *MODELS, *FORCED, "-o", "run.json", "Which?"],
+        env=environment(server),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline()
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+
+
+def test_an_end_before_the_first_call_is_on_the_same_clock() -> None:
+    """An engine that does not start ends the lines where they went on, and not at the beginning of time."""
+    Path("broken.gguf").write_bytes(b"GGUF and no more")
+    own = {"FUSION_LOCAL_MODEL": str(Path("broken.gguf").absolute())}
+    ended = fusion("ask", "--provider", "local", *FORCED, "--format", "jsonl", "Which?", env=own)
+    lines = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert ended.status == 1
+    assert [line["type"].removeprefix("fusion_call.") for line in lines[-2:]] == ["completed", "ended"]
+    times = [line["t"] for line in lines]
+    assert times == sorted(times)
 
 
 def test_a_dry_run_writes_no_file(server: WireServer) -> None:

@@ -77,11 +77,18 @@ def test_signal_that_is_ignored_stays_so(signal: str, ignored: str) -> None:
     assert done.stdout.startswith("SQLite")
 
 
-@pytest.mark.parametrize("command", ["config show", "--help"])
+@pytest.mark.parametrize("command", ["config show", "--help", "--version"])
 def test_closed_pipe_has_one_status(command: str) -> None:
     """What prints little ends with 141, too, when nobody reads it."""
     with WireServer() as server:
         done = shell(f"{{ sleep 0.5; '{FUSION}' {command}; echo $? >&2; }} | true", server)
+    assert done.stderr.strip().splitlines()[-1] == "141"
+
+
+def test_closed_pipe_is_not_forgotten() -> None:
+    """A run ends with 141 also where its responses were what nobody read, and the answer came later."""
+    with WireServer(default=deliberation()) as server:
+        done = shell(f"{{ sleep 0.5; {ASK} --show-responses; echo $? >&2; }} | true", server)
     assert done.stderr.strip().splitlines()[-1] == "141"
 
 

@@ -34,6 +34,7 @@ def attacks(trap: str) -> str:
             f'<link rel="stylesheet" href="{trap}css"><base href="{trap}">',
             f'<meta http-equiv="refresh" content="0;{trap}meta">',
             f'<a ping="{trap}ping" href="x">x</a><form action="{trap}form"><input autofocus onfocus="{run}"></form>',
+            "&#x202e;reversed &#27;[31m [entity](https://example.org/&#x202e;)",
             "`unclosed <!-- <![CDATA[ <? \x1b[31m \x00 \u202e",
             "```\nunclosed fence",
         ]

@@ -109,7 +109,9 @@ def test_html_and_entities_are_text() -> None:
     drawn = markdown("<b>x</b>\n\n<script>y</script> &lt;z&gt; &#x202e;w &#27;[31m", PLAIN)
     assert "<b>x</b>" in drawn
     assert "<script>y</script> <z> <U+202E>w" in drawn
-    assert not set(drawn) & {"\x1b", "\u202e"}
+    drawn += markdown("[a](http://x/&#x202e;b) ![c](http://y/&#x2067;d)", PLAIN)
+    assert "a (http://x/<U+202E>b) [image: c] (http://y/<U+2067>d)" in drawn
+    assert not set(drawn) & {"\x1b", "\u202e", "\u2067"}
 
 
 def test_code_is_as_it_was_written() -> None:

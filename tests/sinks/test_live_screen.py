@@ -69,6 +69,13 @@ def test_a_line_that_is_wider_than_was_thought_stays_one_line() -> None:
     assert drawn.show("", "y") == "y"
 
 
+def test_a_line_that_is_wider_than_the_screen_takes_one_row() -> None:
+    """It is cut at the edge, and going back over it takes nothing of the record."""
+    drawn = Drawn(columns=10)
+    drawn.show("one\n", "x" * 25)
+    assert drawn.show("two\n", "y" * 25) == "one\ntwo\n" + "y" * 10
+
+
 @pytest.mark.parametrize("sizes", [[(40, 10), (15, 10)], [(40, 10), (33, 10), (21, 8), (40, 12)], [(20, 8), (80, 30)]])
 def test_a_change_of_size_leaves_no_piece_of_a_frame(sizes: list[tuple[int, int]]) -> None:
     """The terminal breaks the lines that stand there; they are taken away all the same."""

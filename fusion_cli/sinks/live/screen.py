@@ -61,7 +61,7 @@ class Screen:
             end = _CLEAR_BELOW + ("" if sent else _SHOW_CURSOR)
             self._write(self._back_to_top(size) + self._turned(apart=apart) + kept + framed + end)
         self._shown, self._size, self.is_apart = sent, size, apart
-        self._widths = [cells(text) for _, text in frame]
+        self._widths = [min(cells(text), size[0]) for _, text in frame]  # what is wider was cut at the edge
 
     def close(self) -> None:
         """Take the frame away and show the cursor."""

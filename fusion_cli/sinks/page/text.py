@@ -11,6 +11,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from markdown_it import MarkdownIt
+from markdown_it.common.utils import escapeHtml
 
 from fusion_cli.terminal import clean, one_line
 
@@ -77,6 +78,10 @@ def _markdown() -> MarkdownIt:
     return parser
 
 
+def _text(self: RendererHTML, tokens: Sequence[Token], at: int, options: Any, env: Any) -> str:
+    return escapeHtml(clean(tokens[at].content))  # once more: an entity may stand for a control character
+
+
 def _link_open(self: RendererHTML, tokens: Sequence[Token], at: int, options: Any, env: Any) -> str:
     return f'<a href="{escape(str(tokens[at].attrGet("href") or ""))}" {_LINK}>'
 
@@ -122,6 +127,7 @@ def _code(self: RendererHTML, tokens: Sequence[Token], at: int, options: Any, en
 
 
 _RULES = {
+    "text": _text,
     "link_open": _link_open,
     "image": _image,
     "heading_open": _heading_open,
