@@ -19,6 +19,7 @@ from fusion_cli.errors import (
     InterruptError,
     ModelTimeoutError,
     OutOfTimeError,
+    UnwrittenError,
     UsageError,
 )
 from fusion_cli.event_loop import cancelling, run_to_the_end
@@ -199,7 +200,10 @@ class Context:
             more_time = _more_time(run.cause, plan.limits)
             deliver(run, shows.answer_shown if is_ask else shows.analysis_shown, watch)
             delivered = True
-        except DegradedError:  # everything was written, it was just not good enough
+        except (
+            DegradedError,
+            UnwrittenError,
+        ):  # written, but not good enough, or not everywhere
             delivered = True
             raise
         finally:

@@ -104,11 +104,14 @@ def model_name(model: ModelName) -> str:
 
 @contextmanager
 def told_as_json(
-    describe: Callable[[FusionError], AskRun | AnalysisRun], terminal: Terminal, outputs: Outputs
+    command: str, describe: Callable[[FusionError], AskRun | AnalysisRun], terminal: Terminal, outputs: Outputs
 ) -> Iterator[None]:
-    """Give out a run's object, or its last lines, even when it ended before there was a run; not for usage errors.
+    """Give out a run's object, or its lines, even when it ended before there was a run.
+
+    Not for usage errors, but lines that have begun come to their end.
 
     Args:
+        command: ask, analyze or judge.
         describe: Makes the object from what ended the run.
         terminal: Standard output; no object is added to what it has written already.
         outputs: What was asked for.
@@ -117,20 +120,25 @@ def told_as_json(
         yield
     except Exception as bug:
         error = bug if isinstance(bug, FusionError) else internal_error(bug)
-        if not outputs.is_delivered and not isinstance(error, UsageError):
-            _tell(describe(error), terminal, outputs)
+        if not outputs.is_delivered and (outputs.lines or not isinstance(error, UsageError)):
+            _tell(describe(error), terminal, outputs, command, is_usage=isinstance(error, UsageError))
         if error is bug:
             raise
         raise error from bug
 
 
-def _tell(run: AskRun | AnalysisRun, terminal: Terminal, outputs: Outputs) -> None:
+def _tell(run: AskRun | AnalysisRun, terminal: Terminal, outputs: Outputs, command: str, *, is_usage: bool) -> None:
     if outputs.has_lines:
         from fusion_cli.events import RunCompleted
         from fusion_cli.sinks.json_lines import JsonLines
 
-        lines = outputs.lines or JsonLines(lambda line: outputs.put_line(line, terminal))
+        lines = outputs.lines
+        if lines is None:
+            lines = JsonLines(lambda line: outputs.put_line(line, terminal))
+            lines.begin_without_plan(command)
         lines(RunCompleted(run))
+    if is_usage:
+        return
     if outputs.form == formats.JSON and not terminal.has_written:
         terminal.write_json(run.model_dump())
     for failed in outputs.write_files(run, None):
@@ -163,7 +171,7 @@ def deliver_analysis(
     """
     outputs.print_whole(run, about, terminal)
     if outputs.is_for_people:
-        _print_analysis(run, terminal, shown=shown)
+        _print_analysis(run, terminal, about.panel, shown=shown)
     if took := what_it_took(run.usage):
         terminal.note(f"usage   {took}")
     if tells_calls:
@@ -173,7 +181,7 @@ def deliver_analysis(
     conclude(run, strict=strict)
 
 
-def _print_analysis(run: AnalysisRun, terminal: Terminal, *, shown: bool) -> None:
+def _print_analysis(run: AnalysisRun, terminal: Terminal, panel: Sequence[str], *, shown: bool) -> None:
     """Print a run's analysis and sources: drawn where a person looks, in plain text for whatever else reads it."""
     from fusion_cli.sinks.analysis_text import analysis_text, source_lines
 
@@ -186,7 +194,7 @@ def _print_analysis(run: AnalysisRun, terminal: Terminal, *, shown: bool) -> Non
 
     if not shown:
         failed = [row.label for row in run.failed_models or ()]
-        labels = (*(row.label for row in run.responses or ()), *failed)
+        labels = tuple(dict.fromkeys((*panel, *(row.label for row in run.responses or ()), *failed)))
         findings = Findings(run.analysis, labels, run.quotes, run.supported, run.second_look, silent=frozenset(failed))
         terminal.write(analysis_view(findings, Look(terminal.size()[0] - 1, terminal.has_colour, terminal.is_ascii)))
     if sources := source_lines(run, run.responses or ()):

@@ -6,6 +6,7 @@ Knows nothing of terminals or HTTP: `cli.main` prints these, nobody else turns a
     ├── UsageError                 2   the command line or its input is wrong; nothing was sent
     │   └── ConfigError            2   the configuration is wrong; names file, key and what was expected
     ├── DegradedError              3   a result came out, but not one that was acceptable
+    ├── UnwrittenError             1   a result came out, but a file that it was to go to, too, could not be written
     ├── CredentialError            4   no key is set
     ├── EngineError                1   the embedded engine could not be started
     ├── UnreachableError           6   something needed from the network could not be had
@@ -72,6 +73,10 @@ class DegradedError(FusionError):
     """Say that the result is degraded where that was not acceptable."""
 
     exit_status = 3
+
+
+class UnwrittenError(FusionError):
+    """Say that a file could not be written, of a run that was delivered otherwise."""
 
 
 class CredentialError(FusionError):

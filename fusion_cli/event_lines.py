@@ -36,7 +36,8 @@ def as_data(value: Any) -> Any:
 class Created(NamedTuple):
     """The first line: all that a list of runs shows of one that is under way.
 
-    `version` is that of the form, `fusion` the program's; `run` is null where the run is not kept.
+    `version` is that of the form, `fusion` the program's; `run` is null where the run is not kept. What was not settled
+    when the run ended is null or empty.
     """
 
     version: int
@@ -47,7 +48,7 @@ class Created(NamedTuple):
     parent: str | None
     question: str
     panel: tuple[str, ...]
-    judge: str
+    judge: str | None
     model: str | None
     type: Literal["created"] = "created"
 
@@ -118,16 +119,17 @@ def _data(line: Event | Line, t: float) -> Data:
     return {"type": f"{PREFIX}{kind}", "t": round(t, 3), **fields}
 
 
-def created_line(run: str | None, at: str, command: str, plan: Plan, parent: str | None) -> Data:
+def created_line(run: str | None, at: str, command: str, plan: Plan | None, parent: str | None) -> Data:
     """Return the first line.
 
     Args:
         run: Its id; None where it is not kept.
         at: When it began, in ISO 8601.
         command: ask, analyze or judge.
-        plan: What it is going to do.
+        plan: What it is going to do; None where the run ended before that was settled.
         parent: The run that it takes up.
     """
+    meets = plan is not None and (command == "judge" or plan.tool_choice != "none")
     return _data(
         Created(
             VERSION,
@@ -136,10 +138,10 @@ def created_line(run: str | None, at: str, command: str, plan: Plan, parent: str
             at,
             cast("Literal['ask', 'analyze', 'judge']", command),
             parent,
-            plan.prompt.question[:_QUESTION_CHARS],
-            tuple(seat.label for seat in plan.panel) if command == "judge" or plan.tool_choice != "none" else (),
-            plan.judge.slug,
-            plan.outer.slug if command == "ask" else None,
+            plan.prompt.question[:_QUESTION_CHARS] if plan else "",
+            tuple(seat.label for seat in plan.panel) if plan and meets else (),
+            plan.judge.slug if plan else None,
+            plan.outer.slug if plan and command == "ask" else None,
         ),
         0.0,
     )

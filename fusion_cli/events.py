@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from fusion_cli.chat import Citation, ToolStep, Usage  # noqa: TC001  # the fields are read from journals by their types
+from fusion_cli.errors import InterruptError
 
 if TYPE_CHECKING:  # pydantic takes 100 ms to import, and no event needs it before the panel has answered
     from fusion_cli.results import Analysis, Quote, Run, SecondLook, Supported
@@ -267,7 +268,8 @@ Emit = Callable[[Event], None]
 def fan_out(sinks: Sequence[Emit]) -> Emit:
     """Return an `emit` that hands each event to every sink; a sink that raises falls silent.
 
-    A screen that cannot be drawn must not lose an answer, so its errors end the sink and not the run.
+    A screen that cannot be drawn must not lose an answer, so its errors end the sink and not the run; a signal that
+    comes in the meantime is no error of the sink's.
     """
     live = list(sinks)
 
@@ -275,6 +277,8 @@ def fan_out(sinks: Sequence[Emit]) -> Emit:
         for sink in tuple(live):
             try:
                 sink(event)
+            except InterruptError:
+                raise
             except Exception:  # noqa: BLE001  # whatever a sink cannot do, the run goes on
                 live.remove(sink)
 

@@ -40,12 +40,14 @@ class About(NamedTuple):
         facts: What stands at its end, a line each.
         unfinished: What there is of an answer that did not come to its end.
         timeline: Who did what, when.
+        panel: The labels of its seats, in their order.
     """
 
     question: str
     facts: Sequence[str]
     unfinished: str = ""
     timeline: Sequence[Row] = ()
+    panel: Sequence[str] = ()
 
 
 def fit_format(said: str) -> str:
@@ -75,12 +77,12 @@ def rendered(form: str, run: AskRun | AnalysisRun, about: About, *, with_respons
     """
     if form == JSON:
         return as_json(run.model_dump())
-    question, facts, unfinished, timeline = about
+    question, facts, unfinished, timeline, panel = about
     folded = with_responses is not False
     if form == HTML:
         from fusion_cli.sinks.page.document import page
 
-        return page(run, question, facts, timeline, unfinished=unfinished, with_responses=folded)
+        return page(run, question, facts, timeline, panel, unfinished=unfinished, with_responses=folded)
     if form == MARKDOWN:
         from fusion_cli.sinks.report import report
 

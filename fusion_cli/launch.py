@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from fusion_cli import delivery, formats
 from fusion_cli.attachments import addressed
 from fusion_cli.catalogues import misspelt, modalities
-from fusion_cli.errors import FusionError
+from fusion_cli.errors import UnwrittenError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -93,7 +93,8 @@ def launch(
 def about_run(run: AskRun | AnalysisRun, plan: Plan, command: str, watch: Watch) -> About:
     """Return what a report tells of a run that has just ended."""
     facts = formats.facts_of(run, command, watch.at, watch.duration_s, delivery.what_it_took(run.usage))
-    return formats.About(plan.prompt.question, facts, watch.unfinished, watch.rows())
+    seats = [seat.label for seat in plan.panel]
+    return formats.About(plan.prompt.question, facts, watch.unfinished, watch.rows(), seats)
 
 
 @contextmanager
@@ -101,7 +102,7 @@ def files_written(outputs: Outputs, run: AskRun | AnalysisRun, about: About, ter
     """Write a run's files after all else, whatever becomes of that: what standard output gets is never lost for them.
 
     Raises:
-        FusionError: A file could not be written, and nothing else went wrong.
+        UnwrittenError: A file could not be written, and nothing else went wrong.
     """
     try:
         yield
@@ -114,4 +115,4 @@ def files_written(outputs: Outputs, run: AskRun | AnalysisRun, about: About, ter
         terminal.note(f"fusion: {error}")
     if errors:
         again = f"To write it again: fusion runs export {run.run} -o FILE" if run.run else ""
-        raise FusionError(str(errors[0]), hint=again)
+        raise UnwrittenError(str(errors[0]), hint=again)

@@ -11,6 +11,7 @@ from fusion_cli.terminal import clean, one_line
 _SPECIAL = r"[\\`*_\[\]<>|~$&#!]|^[-+=]|^\d{1,9}(?=[.)](?: |$))"
 _FENCE = r"(?P<indent>[ \t]*)(?P<markers>(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*)(?P<fence>`{3,}(?=[^`]*$)|~{3,})(?P<info>.*)"
 _CODE = r"(?<!`)(`+)(?!`)(.*?)(?<!`)\1(?!`)"
+_ENTITY = r"&(?=#|[lr]lm;)"  # which a reader would turn into a control that was cleaned away
 _LONGEST_LINE_WITH_CODE = 2000  # finding its pairs takes more than linear time
 _DEEPEST_HEADING, _OWN_HEADINGS = 6, 3
 
@@ -83,6 +84,7 @@ def _outside(paragraph: list[str]) -> Iterator[str]:
         # `re.split` gives what is outside, the backticks, and what is between them, in turn.
         for at in range(0, len(parts), 3):
             parts[at] = re.sub(r"<(?=[A-Za-z/!?])", "&lt;", parts[at]).replace("![", r"!\[")
+            parts[at] = re.sub(_ENTITY, "&amp;", parts[at])
         yield "".join(
             part if at % 3 == 0 else part + parts[at + 1] + part if at % 3 == 1 else "" for at, part in enumerate(parts)
         )

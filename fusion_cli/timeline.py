@@ -101,6 +101,11 @@ class Timeline:
         tracks = sorted(self._tracks.values(), key=lambda track: order[track.role])
         return tuple(Row(each.role, each.label, tuple(each.segments), each.failed) for each in tracks if each.segments)
 
+    def is_writing(self, role: str, label: str = "") -> bool:
+        """Tell whether a model is known to write already."""
+        track = self._tracks.get((role, label))
+        return track is not None and track.state == "writing"
+
     def _track(self, role: str, label: str = "") -> _Track:
         return self._tracks.setdefault((role, label if role == "panel" else ""), _Track(role, label))
 
@@ -185,8 +190,12 @@ class Watch:
         """Take one event in."""
         t = time.monotonic() - self._started
         match event:
+            case events.PanelDelta(label) if self._timeline.is_writing("panel", label):
+                return  # nothing new, and there may be thousands
             case events.OuterDelta(text) | events.AnswerDelta(text):
                 self._unfinished.append(text)
+                if self._timeline.is_writing(ANSWER):
+                    return
             case events.OuterDiscarded() | events.FusionInProgress() | events.AnswerCompleted():
                 self._unfinished.clear()
             case events.RunCompleted():

@@ -111,6 +111,7 @@ def test_what_is_harmless_stays_as_it_is(text: str) -> None:
         ("![x](y)", r"!\[x](y)"),
         ("```\nx", "```\nx\n```"),
         ("\x1b[31mred\x1b[0m", "red"),
+        ("a&#x202e;b &rlm; R&D &amp;", "a&amp;#x202e;b &amp;rlm; R&D &amp;"),
     ],
 )
 def test_what_is_changed(text: str, result: str) -> None:

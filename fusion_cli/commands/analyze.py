@@ -70,7 +70,7 @@ def analyze(
     terminal = context.terminal
     terminal.is_raw = raw
     outputs = context.outputs(form, output or (), as_json=json, dry_run=dry_run)
-    with delivery.told_as_json(analysis_run_without_calls, terminal, outputs):
+    with delivery.told_as_json("analyze", analysis_run_without_calls, terminal, outputs):
         choices = choices_from(ctx.params)
         if resume is not None:
             if prompt is not None or file:

@@ -119,7 +119,7 @@ def ask(
             delivery.tell_calls(run, terminal)
         delivery.conclude(run, strict=context.settings.strict if strict is None else strict)
 
-    with delivery.told_as_json(ask_run_without_calls, terminal, outputs):
+    with delivery.told_as_json("ask", ask_run_without_calls, terminal, outputs):
         choices = choices_from(ctx.params)
         ways = {"--request": request, "--resume": resume, "--from": rewrite, "--continue": continue_}
         named = [way for way, name in (ways | {"-c": continue_last or None}).items() if name is not None]

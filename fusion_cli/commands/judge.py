@@ -107,7 +107,7 @@ def judge(
     terminal = context.terminal
     terminal.is_raw = raw
     outputs = context.outputs(form, output or (), as_json=json, dry_run=dry_run)
-    with delivery.told_as_json(analysis_run_without_calls, terminal, outputs):
+    with delivery.told_as_json("judge", analysis_run_without_calls, terminal, outputs):
         choices = choices_from(ctx.params)
         work = _work(source, response or (), prompt, prompt_file, context)
         if choices.judge is None and choices.preset is None:

@@ -179,7 +179,8 @@ def _rendered(path: Path, form: str, *, with_responses: bool | None = None) -> s
     if saved.plan.prompt.attachments:
         facts.append(f"attached: {', '.join(each.name for each in saved.plan.prompt.attachments)}")
     rows = timeline.rows_of(run_files.lines(path)) if form == formats.HTML else ()
-    about = formats.About(_question(saved), facts, saved.partial_answer, rows)
+    seats = [seat.label for seat in saved.plan.panel]
+    about = formats.About(_question(saved), facts, saved.partial_answer, rows, seats)
     return formats.rendered(form, result, about, with_responses=with_responses)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from fusion_cli.event_lines import created_line, ended_line, event_lines, planned_line
@@ -43,6 +44,10 @@ class JsonLines:
         """
         self._put(created_line(run, at, command, plan, parent))
         self._put(planned_line(plan, choices, 0.0))
+
+    def begin_without_plan(self, command: str) -> None:
+        """Write the first line of a run that ends before it was planned."""
+        self._put(created_line(None, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", command, None, None))
 
     def __call__(self, event: Event) -> None:
         """Write one event, and after the last one how the run ended."""

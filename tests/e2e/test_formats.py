@@ -178,6 +178,7 @@ def test_a_full_disk_costs_no_answer(server: WireServer) -> None:
     assert Path("run.md").read_text("utf-8").startswith("# Which?")
     assert "fusion: /dev/full cannot be written: No space left on device" in ended.stderr
     assert "To write it again: fusion runs export 20" in ended.stderr
+    assert "To go on" not in ended.stderr
     assert fusion("runs", "show", "last").status == 0
 
 
@@ -211,6 +212,9 @@ def test_without_a_run_scripts_are_told_why(form: str) -> None:
     assert ended.status == 4
     assert Path(f"run.{form}").read_text() == ended.stdout
     run = json.loads(ended.stdout.splitlines()[-2])["run"] if form == "jsonl" else ended.json()
+    if form == "jsonl":
+        first = json.loads(ended.stdout.splitlines()[0])
+        assert (first["type"], first["version"], first["command"]) == ("fusion_call.created", 1, "ask")
     assert (run["status"], run["answer"]) == ("error", None)
     assert not Path("run.html").exists()
 

@@ -14,6 +14,7 @@ import pytest
 from fusion_cli import events
 from fusion_cli.chat import Usage
 from fusion_cli.choices import Choices
+from fusion_cli.errors import InterruptError
 from fusion_cli.events import Event, fan_out
 from fusion_cli.run_files import is_running
 from fusion_cli.sinks.journal import Disk, Journal
@@ -87,6 +88,20 @@ def test_what_is_finished_is_on_the_disk_before_the_next_sink_hears_of_it(tmp_pa
     emit(event)
     assert found == [(event.type, 1)]
     kept.close()
+
+
+def test_a_signal_is_no_error_of_a_sink() -> None:
+    """An interruption that comes while a sink works ends the run, and not the sink; whatever else breaks ends that."""
+
+    def interrupted(_event: Event) -> None:
+        raise InterruptError(2)
+
+    def broken(_event: Event) -> None:
+        raise ZeroDivisionError
+
+    fan_out([broken])(answered())
+    with pytest.raises(InterruptError):
+        fan_out([broken, interrupted])(answered())
 
 
 def test_the_head_says_what_the_run_is(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ def page(
     question: str,
     facts: Sequence[str],
     timeline: Sequence[Row] = (),
+    panel: Sequence[str] = (),
     *,
     unfinished: str = "",
     with_responses: bool = True,
@@ -39,11 +40,12 @@ def page(
         question: What was asked.
         facts: What stands at its end, a line each.
         timeline: Who did what, when.
+        panel: The labels of its seats, in their order.
         unfinished: What there is of an answer that did not come to its end.
         with_responses: Whether the responses are in it.
     """
     result = run.result if isinstance(run, AskRun) else run
-    seats = _Seats(result, timeline)
+    seats = _Seats(result, panel or [row.label for row in timeline if row.role == "panel"])
     title = question.strip().partition("\n")[0]
     parts = [
         "<!DOCTYPE html>",
@@ -79,12 +81,10 @@ def page(
 class _Seats:
     """Who sat where: a panelist has the same colour wherever it is named."""
 
-    def __init__(self, result: ToolResult | None, timeline: Sequence[Row]) -> None:
+    def __init__(self, result: ToolResult | None, panel: Sequence[str]) -> None:
         responses = (result and result.responses) or ()
         failed = (result and result.failed_models) or ()
-        # The time line has them in the order in which they were asked; an earlier run's are in the result alone.
-        labels = [row.label for row in timeline if row.role == "panel"]
-        labels += [each.label for each in (*responses, *failed)]
+        labels = [*panel, *(each.label for each in (*responses, *failed))]
         self._numbers = {label: number % SEATS for number, label in enumerate(dict.fromkeys(labels))}
         said = {each.label for each in responses} | {each.label for each in failed if each.content}
         self.heard = [label for label in self._numbers if label in said]
