@@ -168,6 +168,13 @@ class SecondLook(_Shape):
     analysis: Analysis
 
 
+def checks_said(supported: Supported | None, second_look: SecondLook | None) -> list[str]:
+    """Return what the checks of an analysis found, a sentence each, as far as there were any."""
+    said = [f"{supported.held} of {supported.checked} attributions have a quote that holds"] if supported else []
+    agreement = f"{second_look.agreement:.0%}" if second_look else ""
+    return [*said, *([f"the second look agrees on {agreement} of the points"] if agreement else [])]
+
+
 class UsageTotals(_Shape):
     """Tokens and US dollars over several calls; null where any of them is unknown."""
 

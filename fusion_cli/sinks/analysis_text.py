@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from fusion_cli.results import AnalysisRun, AskRun, Response, Run, ToolResult
+from fusion_cli.results import AnalysisRun, AskRun, Response, Run, ToolResult, checks_said
 from fusion_cli.terminal import one_line
 
 Section = tuple[str, Sequence[str]]
@@ -117,7 +117,7 @@ def _analysis(run: Run, result: ToolResult) -> list[Section]:
             ],
         ),
         ("Blind spots", [point(f"blind_spots[{n}]", text) for n, text in enumerate(analysis.blind_spots)]),
-        ("Checks", _checks(run)),
+        ("Checks", [f"- {said}" for said in checks_said(run.supported, run.second_look)]),
     ]
 
 
@@ -134,13 +134,4 @@ def source_lines(run: Run, responses: Sequence[Response]) -> list[str]:
         lines.append(f"[{number}] {source.url}{who}")
         if source.title != source.url:
             lines.append(f"    {source.title}")
-    return lines
-
-
-def _checks(run: Run) -> list[str]:
-    lines = []
-    if run.supported:
-        lines.append(f"- {run.supported.held} of {run.supported.checked} attributions have a quote that holds")
-    if run.second_look:
-        lines.append(f"- the second look agrees on {run.second_look.agreement:.0%} of the points")
     return lines

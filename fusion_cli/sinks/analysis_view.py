@@ -181,13 +181,11 @@ class _View:
     def _checks(self) -> Iterator[RenderableType]:
         from rich.text import Text
 
+        from fusion_cli.results import checks_said
+
         found = self._findings
-        if found.supported:
-            said = f"{found.supported.held} of {found.supported.checked} attributions have a quote that holds"
+        for said in checks_said(found.supported, found.second_look):
             yield _hanging("- ", Text(said))
-        if found.second_look:
-            agreement = found.second_look.agreement
-            yield _hanging("- ", Text(f"the second look agrees on {agreement:.0%} of the points"))
         for line in found.dropped:
             yield _hanging("- ", Text(_shown(line), "yellow"))
 

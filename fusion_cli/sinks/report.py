@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from fusion_cli.markdown import contained, in_html, inline
-from fusion_cli.results import AskRun
+from fusion_cli.results import AskRun, checks_said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -82,12 +82,7 @@ def _analyzed(run: Run, result: ToolResult) -> Iterator[str]:
     yield from _list(
         "Blind spots", [marks.point(f"blind_spots[{n}]", text) for n, text in enumerate(analysis.blind_spots)]
     )
-    checks = []
-    if run.supported:
-        checks.append(f"{run.supported.held} of {run.supported.checked} attributions have a quote that holds")
-    if run.second_look:
-        checks.append(f"the second look agrees on {run.second_look.agreement:.0%} of the points")
-    yield from _list("Checks", checks)
+    yield from _list("Checks", checks_said(run.supported, run.second_look))
 
 
 class _Marks:

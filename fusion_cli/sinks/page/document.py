@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fusion_cli.dollars import shown_dollars
-from fusion_cli.results import AskRun
+from fusion_cli.results import AskRun, checks_said
 from fusion_cli.sinks.page.plot import plot
 from fusion_cli.sinks.page.style import SEATS, STYLE
 from fusion_cli.sinks.page.text import address, block, inline, plain
@@ -169,12 +169,7 @@ def _analyzed(run: Run, result: ToolResult, seats: _Seats) -> Iterator[str]:
     yield from _list(
         "Blind spots", [marks.point(f"blind_spots[{n}]", text) for n, text in enumerate(analysis.blind_spots)]
     )
-    checks = []
-    if run.supported:
-        checks.append(f"{run.supported.held} of {run.supported.checked} attributions have a quote that holds")
-    if run.second_look:
-        checks.append(f"the second look agrees on {run.second_look.agreement:.0%} of the points")
-    yield from _list("Checks", checks)
+    yield from _list("Checks", checks_said(run.supported, run.second_look))
 
 
 class _Marks:
