@@ -149,6 +149,11 @@ class Calls:
             if self.notes != before:
                 self._emit(events.CallsSettled(tuple(note.usage and note.usage.cost for note in self.notes)))
 
+    def panelist_took(self, label: str) -> float:
+        """Return how long a panelist's last call took that has ended, in seconds; 0 where it made none."""
+        own = (note.duration_s for note in reversed(self.notes) if (note.role, note.label) == ("panel", label))
+        return next(own, 0.0)
+
     def _admitted(self, role: Role, request: ChatRequest, label: str) -> Held:
         """Return what may be sent under the limit of cost; a panelist or judge that is not paid for has failed."""
         try:

@@ -282,11 +282,13 @@ async def _ask_panelist(record: Record, panelist: Panelist, prompt: str) -> None
         record.panelist_failed(panelist, error)
         return
     except asyncio.CancelledError:
+        took = record.calls.panelist_took(panelist.label)
         if whole := record.calls.whole.get(panelist.label):
-            record.panelist_answered(panelist, whole, record.calls.notes[-1].duration_s)
+            record.panelist_answered(panelist, whole, took)
         else:
-            partial = record.calls.unfinished.get(panelist.label, "")
-            record.panelist_failed(panelist, ModelError("interrupted", partial=partial))
+            interrupted = ModelError("interrupted", partial=record.calls.unfinished.get(panelist.label, ""))
+            interrupted.duration_s = took
+            record.panelist_failed(panelist, interrupted)
         raise
     record.panelist_answered(panelist, completion, took)
     quorum = plan.limits.quorum

@@ -85,6 +85,8 @@ class Timeline:
                     track.enter("waiting", t)
         elif kind in ("outer.delta", "outer.discarded", "in_progress", "answer.delta", "answer.completed"):
             self._take_outer(kind, t)
+        elif kind == "call.completed" and line.get("role") == "outer" and line.get("error"):
+            self._take_failed_answer(t)
         elif kind in ("completed", "ended"):
             self.end(t)
 
@@ -155,6 +157,14 @@ class Timeline:
             track.enter(None, t)
         else:
             track.enter(None, t)
+
+    def _take_failed_answer(self, t: float) -> None:
+        """Close what the outer model was at, which has told of nothing else if it wrote nothing."""
+        track = self._track(ANSWER, self._outer)
+        if track.state is None:
+            track.enter("waiting", self._convened_until)
+        track.failed = True
+        track.enter(None, t)
 
 
 def rows_of(lines: Iterable[dict[str, Any]]) -> tuple[Row, ...]:

@@ -83,6 +83,17 @@ def test_judge_and_answer_follow_the_panel() -> None:
     assert not any(row.failed for row in rows)
 
 
+@pytest.mark.parametrize("wrote", [False, True])
+def test_an_answer_that_failed_has_its_row(wrote: bool) -> None:
+    """Also where not a word of it came; the failed call of somebody else is none of its."""
+    failed = {"error": "no", "role": "outer"}
+    told: list[tuple[Any, ...]] = [CREATED, (1, "in_progress"), (1, "panel.added", A), (3, "panel.failed", A)]
+    told += [(3, "call.completed", {**failed, "role": "panel"}), *([(5, "answer.delta")] if wrote else [])]
+    row = rows_of(lines(*told, (7, "call.completed", failed), (9, "ended")))[-1]
+    assert states(row) == ([("waiting", 3, 5), ("writing", 5, 7)] if wrote else [("waiting", 3, 7)])
+    assert (row.role, row.label, row.failed) == ("answer", "o", True)
+
+
 def test_what_was_cut_short_ends_with_the_run() -> None:
     """Killed or cancelled, who had not ended has failed."""
     rows = rows_of(lines(CREATED, (1, "panel.added", A), (2, "panel.delta", A), (5, "warning")))

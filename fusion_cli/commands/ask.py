@@ -108,7 +108,8 @@ def ask(
     def deliver(run: AskRun, shown: bool, about: About) -> None:
         outputs.print_whole(run, about, terminal)
         if outputs.is_for_people and run.answer is not None and not shown:
-            terminal.write_line(run.answer)
+            below = show_responses and run.result and run.result.responses
+            terminal.write_line(f"## Answer\n\n{run.answer}" if below else run.answer)
         if outputs.is_for_people and run.answer is not None and run.sources:
             from fusion_cli.sinks.analysis_text import source_lines
 
@@ -218,4 +219,5 @@ def whether_the_panel_met(run: AskRun, plan: Plan) -> str:
         said = f"The panel did not meet: {run.model} answered alone (to convene it: {way})"
     else:
         said = "The panel did not meet"
-    return f"{said}. {what_it_took(run.usage)}".rstrip(". ") + "."
+    took = what_it_took(run.usage)
+    return f"{said}. {took[:1].upper()}{took[1:]}".rstrip(". ") + "."

@@ -110,7 +110,7 @@ class _View:
         from rich.text import Text
 
         table = Table(box=SIMPLE_HEAD, show_lines=False, pad_edge=False, leading=1, header_style="")
-        table.add_column("", min_width=12, max_width=topics)
+        table.add_column("", min_width=12, max_width=topics, overflow="fold")
         for label in self._disagreeing:
             table.add_column(self._head(label, each), max_width=each, overflow="fold")
         for number, row in enumerate(self._findings.analysis.contradictions):
@@ -138,10 +138,12 @@ class _View:
         names: list[Text] = [self._name(label) for label in labels]
         has_room = sum(max(3, name.cell_len) + 2 for name in names) <= self._width // _MATRIX_SHARE
         heads = names if has_room else [Text(str(number), name.style) for number, name in enumerate(names, 1)]
-        table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="", padding=(0, 2, 0, 0))
+        dots_width = sum(head.cell_len + 3 for head in heads)
+        gap = 2 if self._width - dots_width >= _LEAST_CELL else 0
+        table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="", padding=(0, gap, 0, 0))
         for head in heads:
             table.add_column(head, justify="center", no_wrap=True)
-        table.add_column("")
+        table.add_column("", overflow="fold")
         for number, row in enumerate(rows):
             where = f"partial_coverage[{number}]"
             dots = [self._dot(label, label in row.models, where) for label in labels]

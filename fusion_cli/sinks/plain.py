@@ -47,6 +47,7 @@ class PlainSink:
         self._cleaner = Cleaner()
         self._held = ""
         self._shown = False
+        self._has_headings = False
         self.answer_shown = False
         self._refused = False
         self._judge = ""
@@ -79,20 +80,12 @@ class PlainSink:
                 if self._is_verbose or (status_code in _BUSY and wait_s >= _LONG_WAIT_S):
                     who, which = "answer" if role == "outer" else role, f" (attempt {attempt})" * self._is_verbose
                     self._note(who, label, f"tries again in {wait_s:.1f} s{which}: {one_line(error)}")
-            case events.PanelCompleted(label, from_run=""):
-                self._note("panel", label, "said what its file holds")
-            case events.PanelCompleted(label, from_run=str(run)):
-                self._note("panel", label, f"answered in the run {one_line(run, 80)}")
+            case events.PanelCompleted():
+                self._note_response(event)
             case events.PanelFailed(label, _, error, from_run=""):
                 self._note("panel", label, f"its file holds only a beginning: {one_line(error)}")
             case events.PanelFailed(label, _, error, from_run=str(run)):
                 self._note("panel", label, f"failed in the run {one_line(run, 80)}: {one_line(error)}")
-            case events.PanelCompleted(label, _, content, duration_s, usage, truncated, citations):
-                cut = ", cut off" if truncated else ""
-                cited = f", {_count(len(citations), 'source')}" if citations else ""
-                self._note("panel", label, f"answered in {duration_s:.1f} s{_tokens(usage)}{cited}{cut}")
-                if self._show_responses:
-                    self._terminal.write_line(f"## {one_line(label, 80)}\n\n{content.strip()}\n")
             case events.PanelFailed(status_code=401) if self._refused:
                 return  # the same key, refused to the next one
             case events.PanelFailed(label, _, error, status_code, _, duration_s):
@@ -129,6 +122,21 @@ class PlainSink:
     def _note(self, who: str, name: str, what: str) -> None:
         self._terminal.note(f"{who:<8}{one_line(name, 80)}  {what}")
 
+    def _note_response(self, event: events.PanelCompleted) -> None:
+        """Say that there is a response, and show it where that is wanted, however it came to be there."""
+        if event.from_run is None:
+            cut = ", cut off" if event.truncated else ""
+            cited = f", {_count(len(event.citations), 'source')}" if event.citations else ""
+            what = f"answered in {event.duration_s:.1f} s{_tokens(event.usage)}{cited}{cut}"
+        else:
+            run = one_line(event.from_run, 80)
+            what = f"answered in the run {run}" if run else "said what its file holds"
+        self._note("panel", event.label, what)
+        if self._show_responses:
+            self._terminal.write_line(f"## {one_line(event.label, 80)}\n\n{event.content.strip()}")
+            self._terminal.write("\n")
+            self._has_headings = True
+
     def _note_tool(self, who: str, name: str, tool: str, about: str, status: str, error: str) -> None:
         """Say what a model looks up as it starts to, and of the end only that it failed."""
         if status == "completed":
@@ -151,6 +159,8 @@ class PlainSink:
 
     def _show_cleaned(self, text: str) -> None:
         if self._show_answer and text:
+            if self._has_headings and not self._shown:
+                self._terminal.write("## Answer\n\n")
             self._shown = True
             self._terminal.write(text)
 

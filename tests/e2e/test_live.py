@@ -19,6 +19,7 @@ import pytest
 from tests.e2e.command import FUSION, MODELS, environment, fusion, on_a_terminal
 from tests.emulator import Emulator
 from tests.wire.server import Fault, Reply, Request, WireServer, deliberation, failure
+from tests.wire.server_deliberation import ANSWER
 
 ASK = ("ask", *MODELS, "--tool-choice", "required", "x")
 ANALYZE = ("analyze", *MODELS[:6], "x")
@@ -244,9 +245,8 @@ def test_responses_are_shown_where_that_is_wanted() -> None:
         shown = fusion(*ASK, "--show-responses", server=server).stdout
         as_json: Any = json.loads(fusion(*ASK, "--show-responses", "--json", server=server).stdout)
     assert "## openai/gpt-5\n\nopenai/gpt-5 says: SQLite is enough" in shown
-    assert shown.endswith(
-        "\nSQLite: one file, no server to run, and enough for a small web app. Move on when writers queue up.\n"
-    )
+    assert shown.count("\n\n## ") == 2
+    assert shown.endswith(f"\n\n## Answer\n\n{ANSWER}\n")
     assert as_json["status"] == "ok"
 
 

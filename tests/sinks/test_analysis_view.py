@@ -68,6 +68,21 @@ def test_hostile_and_endless_texts(width: int) -> None:
     assert len(drawn) < 200_000
 
 
+@pytest.mark.parametrize("width", [40, 80])
+def test_points_and_topics_are_whole_beside_eight_panelists(width: int) -> None:
+    """Dots move together before a point has no room, and what has no blank in it is broken instead of cut."""
+    labels = [f"author/model-{number}" for number in range(8)]
+    address = "https://example.org/" + "0123456789" * 9
+    found = EMPTY | {
+        "contradictions": [{"topic": address, "stances": [{"model": it, "stance": "s"} for it in labels[:2]]}],
+        "partial_coverage": [{"models": labels[:1], "point": f"Back-ups are a file copy: {address}"}],
+    }
+    drawn = analysis_view(Findings(Analysis.model_validate(found), tuple(labels)), Look(width))
+    assert "…" not in drawn
+    assert [part.count("9") for part in drawn.split("Partial coverage")] == [9, 9]
+    assert re.search(r"· +Back-ups are", drawn)
+
+
 def test_an_empty_analysis_is_nothing() -> None:
     """Without findings there is no heading."""
     assert analysis_view(Findings(Analysis.model_validate(EMPTY), LABELS), Look(80)) == ""

@@ -146,6 +146,21 @@ class TestContent:
         assert html.count('<span class="hidden">yes</span>') == 3
         assert html.count('<span class="hidden">no</span>') == 3
 
+    def test_columns_are_aligned_as_their_model_wants_them(self) -> None:
+        """To the right and in the middle, heads and cells; on the left is everything else."""
+        html = block("| a | b | c |\n|:-|-:|:-:|\n| 1 | 2 | 3 |", 2)
+        assert re.findall(r"<(t[hd])[^>]*?(?: class=\"(\w+)\")?>\w", html) == [
+            *(("th", ""), ("th", "right"), ("th", "center")),
+            *(("td", ""), ("td", "right"), ("td", "center")),
+        ]
+
+    def test_without_an_answer_that_is_what_is_missing(self) -> None:
+        """Said before who failed, as a panelist that failed is not why; with an answer nothing of it is said."""
+        degraded = SHOWN["degraded"].run
+        assert "is degraded: 2 panelists failed" in page(degraded, QUESTION, FACTS)
+        unanswered = degraded.model_copy(update={"answer": None})
+        assert "has no result: there is no answer, 2 panelists failed" in page(unanswered, QUESTION, FACTS)
+
     def test_the_plot_is_told_in_words(self) -> None:
         """Who cannot see it hears who did what for how long; who failed is said."""
         html = page_of(SHOWN["happy"])

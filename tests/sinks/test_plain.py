@@ -37,10 +37,10 @@ class RecordingTerminal(Terminal):
         self.notes.append(text)
 
 
-def shown(*happened: Event, show_answer: bool = True) -> RecordingTerminal:
+def shown(*happened: Event, show_answer: bool = True, show_responses: bool = False) -> RecordingTerminal:
     """Return a terminal to which a sink has shown these events."""
     terminal = RecordingTerminal()
-    sink = PlainSink(terminal, show_answer=show_answer)
+    sink = PlainSink(terminal, show_answer=show_answer, show_responses=show_responses)
     for event in happened:
         sink(event)
     sink.close()
@@ -264,3 +264,13 @@ class TestLookingUp:
         pages = tuple(Citation(f"https://e.org/{n}", "T") for n in range(number))
         event = completed(usage=Usage(completion_tokens=7), truncated=True)._replace(citations=pages)
         assert shown(event).notes == [f"panel   x/y  answered in 1.3 s, 7 tokens{said}, cut off"]
+
+
+@pytest.mark.parametrize("from_run", [None, "20261128T1", ""])
+def test_responses_are_set_off_from_each_other_and_from_the_answer(from_run: str | None) -> None:
+    """Where they are shown, wherever they are from, each has its heading, and so has the answer below them."""
+    said: list[Event] = [completed(label)._replace(content="Said.\n", from_run=from_run) for label in ("a/b", "c/d")]
+    answer: list[Event] = [events.AnswerDelta("So"), events.AnswerDelta(" be it."), events.AnswerCompleted("So be it.")]
+    terminal = shown(*said, *answer, show_responses=True)
+    assert terminal.out == "## a/b\n\nSaid.\n\n## c/d\n\nSaid.\n\n## Answer\n\nSo be it.\n"
+    assert shown(*answer, show_responses=True).out == "So be it.\n"

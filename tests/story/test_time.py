@@ -149,11 +149,11 @@ def test_calls_have_the_clocks_of_the_plan() -> None:
 
 
 def test_interrupted_panelist_keeps_what_it_wrote() -> None:
-    """A run that is cancelled in the panel holds the beginning of every unfinished response."""
-    models = Dripping("b").script("panel", "a", says("now"))
+    """A run that is cancelled in the panel holds the beginning of every unfinished response, and says when it ended."""
+    models, seen = Dripping("b").script("panel", "a", says("now")), Seen()
 
     async def story() -> AskRun:
-        task = asyncio.create_task(pipeline.ask(limited("a", "b"), models, Seen()))
+        task = asyncio.create_task(pipeline.ask(limited("a", "b"), models, seen))
         await asyncio.sleep(0.05)
         task.cancel()
         return await task
@@ -163,6 +163,9 @@ def test_interrupted_panelist_keeps_what_it_wrote() -> None:
     assert run.result
     assert [row.content for row in run.result.responses or ()] == ["now"]
     assert [(row.error, row.content) for row in run.result.failed_models or ()] == [("interrupted", "half a sentence")]
+    [call] = [call for call in run.calls if call.label == "b"]
+    assert [event.duration_s for event in seen.events if isinstance(event, events.PanelFailed)] == [call.duration_s]
+    assert call.duration_s > 0
 
 
 class Lingering(ScriptedModels):

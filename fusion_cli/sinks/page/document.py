@@ -108,9 +108,12 @@ def _asked(question: str, title: str, run: Run, result: ToolResult | None) -> It
     if question.strip() != title.strip() or len(title) > _TITLE_CHARS:
         yield block(question, 1)
     if run.degraded:
-        has_result = run.answer is not None if isinstance(run, AskRun) else result is not None and result.analysis
         whys = _why_degraded(result)
-        what = "is degraded" if has_result else "has no result"
+        if isinstance(run, AskRun) and run.answer is None:
+            whys = ", ".join(filter(None, ("there is no answer", whys)))
+            what = "has no result"
+        else:
+            what = "is degraded" if isinstance(run, AskRun) or (result and result.analysis) else "has no result"
         yield f'<div class="notice" role="note"><p>This run {what}{f": {whys}" if whys else ""}.</p></div>'
 
 

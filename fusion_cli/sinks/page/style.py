@@ -68,6 +68,8 @@ tbody th {{ font-weight: 600; position: sticky; left: 0; background: var(--groun
 .dots tbody th {{ font-weight: 400; min-width: 12rem; }}
 .dot {{ color: var(--seat, var(--outer)); font-size: 1.15rem; line-height: 1; }}
 .none {{ color: var(--faint); }}
+.center {{ text-align: center; }}
+.right {{ text-align: right; }}
 .number {{ text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }}
 tfoot td, tfoot th {{ border-bottom: 0; font-weight: 600; }}
 .who {{ display: inline-block; position: relative; padding-left: 1em; font-weight: 600; }}

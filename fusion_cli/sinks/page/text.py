@@ -26,6 +26,7 @@ _DEEPEST = 6
 # What is beyond these is shown as it is written: parsing some of it takes more than linear time.
 _LONGEST, _LONGEST_LINE, _MOST_BRACKETS = 200_000, 10_000, 2000
 _DEEPEST_NESTING = 40
+_SIDES = ("center", "right")  # of a cell; all others are on the left
 _LINK = 'rel="noopener noreferrer nofollow"'
 
 
@@ -115,11 +116,17 @@ def _table_close(self: RendererHTML, tokens: Sequence[Token], at: int, options: 
 
 
 def _th_open(self: RendererHTML, tokens: Sequence[Token], at: int, options: Any, env: Any) -> str:
-    return '<th scope="col">'
+    return f'<th scope="col"{_aligned(tokens[at])}>'
 
 
 def _td_open(self: RendererHTML, tokens: Sequence[Token], at: int, options: Any, env: Any) -> str:
-    return "<td>"
+    return f"<td{_aligned(tokens[at])}>"
+
+
+def _aligned(cell: Token) -> str:
+    """Return the class that aligns a cell as its table says."""
+    side = str(cell.attrGet("style") or "").removeprefix("text-align:")
+    return f' class="{side}"' if side in _SIDES else ""
 
 
 def _code(self: RendererHTML, tokens: Sequence[Token], at: int, options: Any, env: Any) -> str:
