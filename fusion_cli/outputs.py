@@ -6,6 +6,7 @@ Files are written whole or not at all, and what cannot be written is said before
 from __future__ import annotations
 
 import os
+import re
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from fusion_cli import formats
 from fusion_cli.errors import FusionError, InterruptError, UsageError, internal_error
 from fusion_cli.terminal import one_line
+from fusion_cli.values import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -153,10 +155,14 @@ def read_target(said: str, step_summary: Path | None = None) -> Target:
     """Return the file that `FILE` or `FORMAT:FILE` means, in the form that it has or that its ending stands for.
 
     Raises:
-        UsageError: Neither says which form.
+        UsageError: Neither says which form, or what stands before the colon is none.
     """
     before, colon, after = said.partition(":")
     form, name = (before, after) if colon and before in formats.FORMATS else (None, said)
+    if colon and form is None and re.fullmatch("[a-z]{2,10}", before):  # a letter alone is a drive
+        known = ", ".join(each for each in formats.FORMATS if each != formats.RICH)
+        hint = f"For a file of that name: -o ./{one_line(said, 200)}"
+        raise UsageError(f"-o/--output: expected one of {known} before the colon, found {shown(before)}", hint=hint)
     if form == formats.RICH:
         raise UsageError("-o/--output: rich is for a terminal, a file takes plain")
     if not name or name == "-":

@@ -37,7 +37,7 @@ class TestNames:
             ("markdown:C:/a", "markdown", "C:/a"),
             ("C:/a.json", "json", "C:/a.json"),
             ("./json:a.md", "markdown", "./json:a.md"),
-            ("other:a.md", "markdown", "other:a.md"),
+            ("./other:a.md", "markdown", "./other:a.md"),
         ],
     )
     def test_a_file_has_its_form(self, said: str, form: str, name: str) -> None:
@@ -51,6 +51,7 @@ class TestNames:
             ("a.pdf", "FORMAT:FILE"),
             ("", "expected a file"),
             ("-", "--format"),
+            ("htlm:a.html", "html before the colon, found htlm"),
             ("json:", "expected a file"),
             ("json:-", "--format"),
             ("rich:a.txt", "a file takes plain"),

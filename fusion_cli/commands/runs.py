@@ -94,12 +94,12 @@ def export_command(
     ctx: typer.Context,
     run: Run,
     output: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             "-o",
             "--output",
             metavar="[FORMAT:]FILE",
-            help="Write there, as .html, .md, .json, .jsonl or .txt; else as JSON Lines to standard output.",
+            help="Write there, as .html, .md, .json, .jsonl or .txt; else JSON Lines to standard output. Repeatable.",
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite FILE.")] = False,
@@ -112,13 +112,13 @@ def export_command(
     from fusion_cli.context import Context
 
     context = Context(ctx.obj)
-    target = None if output is None else outputs.read_target(output)
+    targets = [outputs.read_target(said) for said in output or ()]
     path = run_files.find(context.settings.runs_dir, run)
-    text = _rendered(path, target.form if target else formats.JSON_LINES)
-    if target is None:
-        context.terminal.write(text)
-    else:
+    for target in targets:
+        text = _rendered(path, target.form)
         outputs.write_out(target.path, text.encode("utf-8", "backslashreplace"), force=force)
+    if not targets:
+        context.terminal.write(_rendered(path, formats.JSON_LINES))
 
 
 @app.command("rm", cls=options.Command)

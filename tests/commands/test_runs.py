@@ -207,6 +207,12 @@ class TestExport:
         assert done("export", "last", "-o", name) == ""
         assert Path(name.rpartition(":")[2]).read_text("utf-8") == done("show", "last", "--format", form)
 
+    def test_several_files_are_all_written(self, kept: Recorded) -> None:
+        """Each -o is heeded."""
+        done("export", "last", "-o", "a.md", "-o", "b.html")
+        assert Path("a.md").exists()
+        assert Path("b.html").exists()
+
     def test_what_was_exported_is_a_run(self, kept: Recorded) -> None:
         """Where its journal is gone, the file stands for it; without -o its lines go to standard output."""
         done("export", "last", "-o", "mine.jsonl")
