@@ -31,6 +31,7 @@ _MODELS_DIR = platformdirs.user_cache_path("fusion", appauthor=False) / "models"
 _ENVIRONMENT = ("FUSION_", "OPENROUTER_", "_FUSION", "XDG_", "_TYPER_", "BRAVE_", "TAVILY_")
 _PROXIES = {"http_proxy", "https_proxy", "all_proxy", "no_proxy", "ftp_proxy", "ws_proxy", "wss_proxy"}
 _EDITORS = {"visual", "editor"}
+_SCREENS = {"ci", "no_color", "force_color", "columns", "lines", "github_step_summary"}
 _CHILD_GRACE_S = 2.0
 
 
@@ -82,7 +83,7 @@ def isolated(
     """Give the test an empty home and working directory, and an environment without settings; return the home."""
     home = homes()
     for name in list(os.environ):
-        if name.startswith(_ENVIRONMENT) or name.lower() in _PROXIES | _EDITORS:
+        if name.startswith(_ENVIRONMENT) or name.lower() in _PROXIES | _EDITORS | _SCREENS:
             monkeypatch.delenv(name)
     for name in ("HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA"):
         monkeypatch.setenv(name, str(home))
