@@ -40,6 +40,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--torture", action="store_true", help="kill, break and soak hundreds of times, not a few")
 
 
+def pytest_configure() -> None:
+    """Listen to Ctrl-C even in the background, where a shell has it ignored: the command, its child, is tested for it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let one process alone run the embedded model, which wants the whole machine."""
     for item in items:

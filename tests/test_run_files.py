@@ -96,7 +96,7 @@ def test_a_whole_run_comes_back(tmp_path: Path) -> None:
     assert (saved.missing, saved.failures, saved.partial, saved.skipped) == ([], {}, {}, 0)
 
 
-def test_torn_at_every_byte_it_reads_back(tmp_path: Path) -> None:
+def test_torn_at_every_byte_it_reads_back(tmp_path: Path, pytestconfig: pytest.Config) -> None:
     """Wherever a kill has cut the file, what had been finished before is there, and nothing but a usage error comes."""
     models = ScriptedModels().script("panel", "a", says("now é🥊")).script("panel", "b", ServerFailedError("HTTP 500"))
     judged = models.script("judge", "j", says(JUDGE_REPLY)).script("outer", "o", says("done"))
@@ -108,7 +108,10 @@ def test_torn_at_every_byte_it_reads_back(tmp_path: Path) -> None:
         at += len(line)
         ends.setdefault(json.loads(line)["type"].removeprefix("fusion_call."), at - 1)  # without its line feed
     torn = tmp_path / "torn.jsonl"
-    for length in range(len(data) + 1):
+    # In a plain run every byte about the end of a line, where what is read changes, and some of those between.
+    near = {end + by for end in (0, *ends.values()) for by in range(-3, 4)}
+    every = 1 if pytestconfig.getoption("--torture") else 13
+    for length in sorted({*range(0, len(data) + 1, every), *(near & set(range(len(data) + 1)))}):
         torn.write_bytes(data[:length])
         summary = run_files.summary(torn)
         assert (

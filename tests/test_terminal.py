@@ -185,9 +185,9 @@ def test_cleaning_takes_linear_time(attack: str, way: Callable[[str], str]) -> N
 
     def taken_s(size: int) -> float:
         text = attack * (size // len(attack))
-        started = time.perf_counter()
+        started = time.process_time()
         way(text)
-        return time.perf_counter() - started
+        return time.process_time() - started
 
     small = min(taken_s(25_000), taken_s(25_000))
     assert small < 0.25, "25,000 characters must not take a quarter of a second"
@@ -200,10 +200,10 @@ def test_a_sequence_that_drips_takes_linear_time(opening: str) -> None:
     """100,000 deltas of one character, after a sequence that never ends, are no burden."""
     cleaner = Cleaner()
     cleaner.feed(opening)
-    started = time.perf_counter()
+    started = time.process_time()
     for _ in range(100_000):
         cleaner.feed(" " if opening == "\x1b" else "0")
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_one_line_is_cut_to_its_limit() -> None:
@@ -211,9 +211,9 @@ def test_one_line_is_cut_to_its_limit() -> None:
     assert one_line("a" * 300) == "a" * 199 + "…"
     assert one_line("a" * 10, 10) == "a" * 10
     assert one_line(" a\t\n\u2028 b\r\n") == "a b"
-    started = time.perf_counter()
+    started = time.process_time()
     assert one_line("\x1b]" * 5_000_000) == ""
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
 
 
 class TestStreams:

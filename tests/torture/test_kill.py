@@ -21,7 +21,6 @@ SLUGS = ("a/one", "b/two", "c/three", "d/four")
 PANEL = [word for slug in SLUGS for word in ("-p", slug)]
 ASK = ["ask", *PANEL, "-j", "z/judge", "-m", "o/outer", "--tool-choice", "required", "Which?"]
 WORDS = 30
-LONGEST_S = 1.6
 SEED = 20261128
 
 
@@ -64,12 +63,17 @@ def killed_after(wait_s: float, server: WireServer) -> str:
 
 def test_no_shown_response_is_lost(pytestconfig: pytest.Config) -> None:
     """Whenever the kill comes, each response that was shown is in the journal, whole, and the journal reads back."""
-    times = 200 if pytestconfig.getoption("--torture") else 12
+    times = 200 if pytestconfig.getoption("--torture") else 8
     dice = random.Random(SEED)  # noqa: S311  # the same kills in every run
     shown = begun = 0
     with WireServer(answer) as server:
+        begins = time.monotonic()
+        killed_after(60, server)
+        longest_s = time.monotonic() - begins  # on a busy machine, all moments come later
+        for path in folder().glob("*.jsonl"):
+            path.unlink()
         for _ in range(times):
-            seen = killed_after(dice.uniform(0.05, LONGEST_S), server)
+            seen = killed_after(dice.uniform(0.05, longest_s), server)
             assert "Traceback" not in seen
             labels = re.findall(r"^panel   (\S+)  answered in", seen, re.MULTILINE)
             paths = sorted(folder().glob("*.jsonl"))
@@ -109,8 +113,8 @@ def test_unfinished_text_is_at_most_a_second_behind() -> None:
         )
         [asked] = server.wait_for(lambda requests: len(requests) == 1)
         time.sleep(2.0)
+        sent = int((time.monotonic() - asked.received_s) / 0.1) * 8
         process.kill()
         process.communicate(timeout=10)
-        sent = int((time.monotonic() - asked.received_s) / 0.1) * 8
     [path] = folder().glob("*.jsonl")
     assert sent - 80 <= len(run_files.read(path).partial["a/one"]) <= sent + 16

@@ -59,7 +59,7 @@ def test_nothing_piles_up(
     server: Faults, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], pytestconfig: pytest.Config
 ) -> None:
     """After many runs there are as many open files, threads, tasks and processes as after a few, and as much memory."""
-    times = 500 if pytestconfig.getoption("--torture") else 30
+    times = 500 if pytestconfig.getoption("--torture") else 15
     monkeypatch.setenv("OPENROUTER_BASE_URL", server.url)
     monkeypatch.setenv("OPENROUTER_API_KEY", CANARY)
     warm = times // 3
