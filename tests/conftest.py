@@ -41,7 +41,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    """Listen to Ctrl-C even in the background, where a shell has it ignored: the command, its child, is tested for it."""
+    """Listen to Ctrl-C even in the background, where a shell has it ignored: the command inherits that."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
