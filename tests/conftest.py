@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 from ipaddress import ip_address
 from itertools import count
 from pathlib import Path
@@ -66,6 +67,18 @@ def embedded_model(models_dir: Path) -> Path:
     from fusion_cli.local.weights import WEIGHTS, obtain
 
     return obtain(WEIGHTS["qwen2.5-coder-0.5b"], models_dir, lambda event: None)
+
+
+@pytest.fixture(scope="session")
+def warm_command(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Spare the command most of its starts, but where the tests are asked for at full length."""
+    if sys.platform != "linux" or request.config.getoption("--torture"):
+        yield
+        return
+    from tests.e2e.forks import Forks
+
+    with Forks():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -77,6 +77,7 @@ def shape_of(line: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     return next(kind for kind in kinds if kind["properties"]["type"]["const"] == line["type"])
 
 
+@pytest.mark.usefixtures("warm_command")
 def test_the_schema_is_as_reviewed() -> None:
     """`--json-schema` prints it beside `--format jsonl`, wherever the two stand; alone, the other one."""
     said = fusion("ask", "--json-schema", "--format", "jsonl", env={"FUSION_CONFIG": "/nowhere"})

@@ -14,6 +14,8 @@ from tests.e2e.command import MODELS, fusion
 from tests.test_house import ROOT, the_same
 from tests.wire.server import Reply, WireServer, deliberation, failure
 
+pytestmark = pytest.mark.usefixtures("warm_command")
+
 SCHEMAS: dict[str, type[BaseModel]] = {"ask": AskRun, "analyze": AnalysisRun, "judge": AnalysisRun}
 SNAPSHOTS = Path(__file__).parent / "snapshots" / "schemas"
 

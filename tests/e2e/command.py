@@ -6,15 +6,14 @@ import os
 import pty
 import select
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.e2e.forks import FUSION as FUSION
+from tests.e2e.forks import run
 from tests.wire.server import WireServer
 
-FUSION = str(Path(sys.executable).parent / "fusion")
 CANARY = "sk-canary-5bd1e9f0c3"
 MODELS = ("-p", "openai/gpt-5", "-p", "anthropic/claude-opus-4.8", "-j", "z/judge", "-m", "openai/gpt-5")
 
@@ -44,11 +43,8 @@ def fusion(
     env: Mapping[str, str] | None = None,
 ) -> Ended:
     """Run the command to its end; without `stdin`, standard input is empty."""
-    given: dict[str, Any] = {"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}
-    done = subprocess.run(
-        [FUSION, *arguments], env=environment(server, env), capture_output=True, timeout=240, check=False, **given
-    )
-    ended = Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+    status, stdout, stderr = run(arguments, environment(server, env), stdin, timeout_s=240)
+    ended = Ended(status, stdout.decode(), stderr.decode())
     assert "Traceback" not in ended.stderr
     assert CANARY not in ended.stdout + ended.stderr
     return ended

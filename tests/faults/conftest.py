@@ -7,6 +7,11 @@ import pytest
 from tests.faults.running import Faults
 
 
+@pytest.fixture(scope="session", autouse=True)
+def warm(warm_command: None) -> None:
+    """Run the command in forks."""
+
+
 @pytest.fixture(scope="session")
 def running_server() -> Iterator[Faults]:
     """Start the server once."""

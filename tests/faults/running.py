@@ -18,6 +18,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from tests.e2e.command import CANARY, FUSION
+from tests.e2e.forks import run
 from tests.faults.server import FORGET, LOG, RESET
 
 ROOT = Path(__file__).parents[2]
@@ -130,25 +131,12 @@ class Faults:
         """Run the command to its end; without `stdin`, standard input is empty."""
         self.reset(goes_on=goes_on)
         started = time.monotonic()
-        with subprocess.Popen(
-            [FUSION, *arguments],
-            env=self.environment(env),
-            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        ) as process:
-            peak = _Peak(process.pid)
-            if measured:
-                peak.start()
-            try:
-                stdout, stderr = process.communicate(stdin, timeout=LIMIT_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                raise
-        took_s = time.monotonic() - started
         if measured:
-            peak.join()
-        ran = Ran((process.returncode, stdout.decode(), stderr.decode()), self.log(), took_s, peak.mb)
+            done, peak_mb = self._measured(arguments, stdin, self.environment(env))
+        else:
+            done, peak_mb = run(arguments, self.environment(env), stdin, LIMIT_S), 0.0
+        took_s = time.monotonic() - started
+        ran = Ran((done[0], done[1].decode(), done[2].decode()), self.log(), took_s, peak_mb)
         assert "Traceback" not in ran.stderr
         assert "internal error" not in ran.stderr
         assert CANARY not in ran.stdout + ran.stderr
@@ -167,6 +155,27 @@ class Faults:
     def plain(self, *panel: str, judge: str = JUDGE, outer: str = OUTER, more: Sequence[str] = (), **how: Any) -> Ran:
         """Run `fusion ask` for people, in a pipe."""
         return self.command(*asking(*panel, judge=judge, outer=outer, more=more), **how)
+
+    def _measured(
+        self, arguments: Sequence[str | bytes], stdin: bytes | None, environment: Mapping[str, str]
+    ) -> tuple[tuple[int, bytes, bytes], float]:
+        """Run the command as a process that has no memory of others in it; return how it ended, and its peak."""
+        with subprocess.Popen(
+            [FUSION, *arguments],
+            env=environment,
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as process:
+            peak = _Peak(process.pid)
+            peak.start()
+            try:
+                stdout, stderr = process.communicate(stdin, timeout=LIMIT_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
+        peak.join()
+        return (process.returncode, stdout, stderr), peak.mb
 
     def _get(self, method: str, path: str) -> Any:
         connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=20)
