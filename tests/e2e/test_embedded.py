@@ -13,10 +13,12 @@ from tests.e2e.command import FUSION, environment, fusion
 
 pytestmark = pytest.mark.embedded
 
+QUESTION = "Is a tomato a fruit? Answer in one short sentence."  # a machine without a GPU takes minutes for more
+
 
 def test_run_without_a_key() -> None:
     """Three personas on one model, a judge whose JSON holds, and an answer; it is said that the models are small."""
-    ended = fusion("ask", "--preset", "local-small", "--json", "SQLite or PostgreSQL for a small web app?")
+    ended = fusion("ask", "--preset", "local-small", "--json", QUESTION)
     shape = ended.json()
     assert ended.status == 0
     assert shape["fused"] is True
@@ -59,10 +61,12 @@ def test_own_model(embedded_model: Path) -> None:
 
 
 FOREIGN_SERVER = """
-import sys, xllamacpp
+import os, sys
+os.putenv("GOMP_SPINCOUNT", "2000")
+import xllamacpp
 params = xllamacpp.CommonParams()
 params.model.path, params.hostnames, params.port = sys.argv[1], ["127.0.0.1"], 0
-params.n_parallel, params.n_ctx = 2, 8192
+params.n_parallel, params.n_ctx, params.n_predict = 2, 8192, 200  # so small a model may never come to an end
 server = xllamacpp.Server(params)
 print(server.listening_address, flush=True)
 sys.stdin.read()
@@ -80,7 +84,7 @@ def test_server_that_is_not_ours(embedded_model: Path) -> None:
         fusion("config", "set", "providers.lab.base_url", f"{server.stdout.readline().strip()}/v1")
         fusion("config", "set", "max_completion_tokens", "150")
         arguments = ("-p", "lab:any", "-p", "lab:other", "-m", "lab:any", "--tool-choice", "required", "--json")
-        ended = fusion("ask", *arguments, "Is a tomato a fruit? One sentence.")
+        ended = fusion("ask", *arguments, QUESTION)
         server.stdin.close()
         server.terminate()
     shape = ended.json()
