@@ -70,7 +70,7 @@ class Budget(NamedTuple):
             CostLimitError: What has to be there at the least is over the limit.
         """
         if whole.unknown and not self.allow_unknown:
-            names = ", ".join(map(str, whole.unknown))
+            names = ", ".join(model.shown for model in whole.unknown)
             raise UsageError(
                 f"a limit of cost cannot be kept, as these models' prices are unknown: {names}",
                 hint="--allow-unknown-cost goes on all the same, and counts only what is known.",

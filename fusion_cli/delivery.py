@@ -47,7 +47,7 @@ def announce(
     if earlier:
         stands = [_count(len(earlier.responses), "response"), *(["its analysis"] if earlier.analysis else [])]
         may_be = dict.fromkeys([*(seat.model for seat in plan.panel), plan.judge, plan.outer])
-        asked = ", ".join(model_name(model) for model in may_be if model in asks) or "nobody"
+        asked = ", ".join(model.shown for model in may_be if model in asks) or "nobody"
         if earlier.run and not earlier.file:
             source = f"run     takes up {one_line(earlier.run, 80)}: {', '.join(stands)}"
         else:
@@ -55,9 +55,9 @@ def announce(
         terminal.note(f"{source}; asks {asked}")
         if not set(asks) - {plan.outer}:
             return
-    parts = [f"answer {model_name(plan.outer)}"] if answers else []
+    parts = [f"answer {plan.outer.shown}"] if answers else []
     if not answers or plan.tool_choice != "none":
-        parts.insert(0, f"judge {model_name(plan.judge)}")
+        parts.insert(0, f"judge {plan.judge.shown}")
     if plan.tool_choice != "none":
         seats = [seat_name(panelist) for panelist in plan.panel]
         times = {name: f"{seats.count(name)} x " if seats.count(name) > 1 else "" for name in seats}
@@ -94,12 +94,7 @@ def seat_name(panelist: Panelist) -> str:
     slug = panelist.model.slug
     name, _, number = panelist.label.rpartition("#")
     by_slug = panelist.label == slug or (name == slug and number.isdecimal())
-    return model_name(panelist.model) if by_slug else f"{one_line(panelist.label)} ({model_name(panelist.model)})"
-
-
-def model_name(model: ModelName) -> str:
-    """Return what a person reads of a model: its slug, and its provider where that is not OpenRouter."""
-    return model.slug if model.provider == "openrouter" else str(model)
+    return panelist.model.shown if by_slug else f"{one_line(panelist.label)} ({panelist.model.shown})"
 
 
 @contextmanager

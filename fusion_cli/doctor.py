@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fusion_cli import __version__, checkup
 from fusion_cli.checkup import Finding, problem
 from fusion_cli.choices import Choices
-from fusion_cli.delivery import model_name, seat_name
+from fusion_cli.delivery import seat_name
 from fusion_cli.errors import CredentialError, FusionError, NoCreditsError, UnreachableError
 from fusion_cli.keys import obtain_key
 from fusion_cli.plan import Prompt
@@ -265,5 +265,5 @@ def _embedded(settings: Settings, machine: Machine, plan: Plan | None, *, is_nee
 
 def _who(plan: Plan) -> str:
     panel = ", ".join(map(seat_name, plan.panel))
-    asked = f"panel {panel}; judge {model_name(plan.judge)}; " if plan.tool_choice != "none" else ""
-    return one_line(f"{asked}answer {model_name(plan.outer)}", 600)
+    asked = f"panel {panel}; judge {plan.judge.shown}; " if plan.tool_choice != "none" else ""
+    return one_line(f"{asked}answer {plan.outer.shown}", 600)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from fusion_cli import __version__, costs
 from fusion_cli.budget import Budget
-from fusion_cli.delivery import model_name, seat_name, tools_line
+from fusion_cli.delivery import seat_name, tools_line
 from fusion_cli.dollars import shown_dollars
 from fusion_cli.errors import FusionError
 from fusion_cli.terminal import one_line
@@ -196,7 +196,7 @@ def _table(plan: Plan, whole: costs.Estimate, width: int) -> list[str]:
     rows = [
         (
             "answer" if row.phase == "consult" and alone else _NAMED[row.phase],
-            seat_name(seats[row.label]) if row.phase == "panel" else model_name(row.model),
+            seat_name(seats[row.label]) if row.phase == "panel" else row.model.shown,
             *_numbers(row.calls, row.prompt_tokens, row.completion_tokens, row.dollars),
         )
         for row in whole.rows
