@@ -15,6 +15,7 @@ import time
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from fusion_cli import __version__
+from fusion_cli.counts import count, lapse
 from fusion_cli.errors import ConfigError, EngineError, FusionError
 from fusion_cli.values import printable
 
@@ -219,8 +220,7 @@ def _catalogue(path: Path, now: float) -> Finding:
         with path.open("rb") as file:
             value: Any = json.loads(file.read(_MAX_CATALOGUE_BYTES))
         fetched_at, server, models = float(value["fetched_at"]), str(value["base_url"]), len(value["data"])
-        hours = max(0.0, now - fetched_at) / 3600
-        age = f"{hours:.0f} hours" if hours < 48 else f"{hours / 24:.0f} days"
+        said = f"{count(models, 'model')}, {lapse(now - fetched_at)} old"
     except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return Finding("catalogue", "warning", f"{where} cannot be read", "The next run that needs it fetches it anew.")
-    return Finding("catalogue", "ok", f"{models} models, {age} old", about=printable(server[:200]))
+    return Finding("catalogue", "ok", said, about=printable(server[:200]))

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from fusion_cli import formats
+from fusion_cli.counts import count
 from fusion_cli.dollars import shown_dollars
 from fusion_cli.errors import DegradedError, FusionError, ModelError, UsageError, internal_error
 from fusion_cli.terminal import clean, one_line
@@ -45,7 +46,7 @@ def announce(
             "set OPENROUTER_API_KEY (a key is at https://openrouter.ai/keys) or add a provider (see the README)."
         )
     if earlier:
-        stands = [_count(len(earlier.responses), "response"), *(["its analysis"] if earlier.analysis else [])]
+        stands = [count(len(earlier.responses), "response"), *(["its analysis"] if earlier.analysis else [])]
         may_be = dict.fromkeys([*(seat.model for seat in plan.panel), plan.judge, plan.outer])
         asked = ", ".join(model.shown for model in may_be if model in asks) or "nobody"
         if earlier.run and not earlier.file:
@@ -79,10 +80,6 @@ def tools_line(plan: Plan, *, answers: bool) -> str:
         if plan.tools_for(model)
     ]
     return "; ".join(dict.fromkeys(parts)) or ("off" if models else "")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _names(tools: Sequence[ServerTool]) -> str:
@@ -203,7 +200,9 @@ def tell_calls(run: Run, terminal: Terminal) -> None:
         tokens = (usage.prompt_tokens, usage.completion_tokens) if usage else (None, None)
         said = [f"{call.duration_s:.1f} s"]
         said += [
-            f"{number:,} tokens {way}" for number, way in zip(tokens, ("in", "out"), strict=True) if number is not None
+            f"{count(number, 'token')} {way}"
+            for number, way in zip(tokens, ("in", "out"), strict=True)
+            if number is not None
         ]
         said += [f"{call.attempts} attempts"] if call.attempts > 1 else []
         said += [shown_dollars(usage.cost)] if usage and usage.cost is not None else []
@@ -214,7 +213,7 @@ def tell_calls(run: Run, terminal: Terminal) -> None:
 
 def what_it_took(usage: RunUsage) -> str:
     """Return a run's tokens and dollars, and each role's dollars where several played; empty where nothing is known."""
-    tokens = [f"{usage.total_tokens:,} tokens"] if usage.total_tokens else []
+    tokens = [count(usage.total_tokens, "token")] if usage.total_tokens else []
     played = {"panel": usage.by_role.panel, "judge": usage.by_role.judge, "answer": usage.by_role.outer}
     by_role = {name: part.cost for name, part in played.items() if part}
     if not by_role or not (tokens or any(by_role.values())):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fusion_cli import __version__, checkup
 from fusion_cli.checkup import Finding, problem
 from fusion_cli.choices import Choices
+from fusion_cli.counts import count
 from fusion_cli.delivery import seat_name
 from fusion_cli.errors import CredentialError, FusionError, NoCreditsError, UnreachableError
 from fusion_cli.keys import obtain_key
@@ -242,7 +243,7 @@ def _server(provider: Provider, sounding: Sounding, plan: Plan | None) -> Findin
         return Finding("provider", "warning", detail, f"It lists: {served}", name, took_s)
     if took_s > _SLOW_S:
         return Finding("provider", "warning", f"{url} answers slowly", "", name, took_s)
-    listed = f", lists {len(sounding.models)} models" if sounding.models else ""
+    listed = f", lists {count(len(sounding.models), 'model')}" if sounding.models else ""
     return Finding("provider", "ok", f"{url} answers{listed}", about=name, took_s=took_s)
 
 

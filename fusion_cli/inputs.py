@@ -13,6 +13,7 @@ from pathlib import Path
 
 from fusion_cli import attachments, prompts
 from fusion_cli.chat import Attachment
+from fusion_cli.counts import count
 from fusion_cli.errors import UsageError
 from fusion_cli.plan import Prompt
 from fusion_cli.terminal import Terminal, one_line
@@ -49,7 +50,7 @@ def read_prompt(argument: str | None, files: Sequence[str], terminal: Terminal, 
     else:
         question = _as_utf8(argument, "the question")
         if piped and piped.strip() and "-" not in files:
-            terminal.note(f"input   standard input is material: {len(piped):,} characters")
+            terminal.note(f"input   standard input is material: {count(len(piped), 'character')}")
             parts.append(("standard input", piped))
     attached: list[Attachment] = []
     for name in files:

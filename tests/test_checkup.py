@@ -110,6 +110,8 @@ def test_lists_of_models_have_an_age(tmp_path: Path) -> None:
     assert first[:3] == ("catalogue", "ok", "2 models, 5 hours old")
     assert first.about == "http://a/v1\\x1b[2J"
     assert checkup.catalogues(tmp_path, now=1000.0 + 72 * 3600)[0].detail == "2 models, 3 days old"
+    (tmp_path / "catalogue-1.json").write_text(json.dumps(kept | {"data": [{}]}))
+    assert checkup.catalogues(tmp_path, now=1000.0)[0].detail == "1 model, less than a minute old"
     for torn in ("{", "[]", '{"fetched_at": "x", "base_url": 1, "data": 7}', "[" * 100_000):
         (tmp_path / "catalogue-1.json").write_text(torn)
         assert checkup.catalogues(tmp_path)[0].verdict == "warning"

@@ -96,7 +96,8 @@ class PlainSink:
                 self._judge = model
                 self._note("judge", model, f"reads {_count(responses, 'response')}")
             case events.AnalysisCompleted(analysis, duration_s, supported, second_look, from_run=run):
-                checks = [f"{supported.held} of {supported.checked} quotes hold"] if supported else []
+                hold = "holds" if supported and supported.held == 1 else "hold"
+                checks = [f"{supported.held} of {supported.checked} quotes {hold}"] if supported else []
                 checks += [f"second look agrees to {second_look.agreement:.0%}"] if second_look else []
                 found = ", ".join(
                     (
@@ -197,7 +198,7 @@ def _progress_bar() -> Progress:
 
 
 def _tokens(usage: Usage) -> str:
-    return "" if usage.completion_tokens is None else f", {usage.completion_tokens} tokens"
+    return "" if usage.completion_tokens is None else f", {_count(usage.completion_tokens, 'token')}"
 
 
 def _count(number: int, noun: str) -> str:

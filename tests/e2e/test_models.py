@@ -93,7 +93,11 @@ class TestList:
     def test_nothing_found_is_said(self, server: WireServer) -> None:
         """On standard error; it is no failure."""
         told = fusion("models", "nothing", server=server)
-        assert (told.status, told.stdout, told.stderr) == (0, "", "None of the 2 models of openrouter is called so.\n")
+        assert (told.status, told.stdout, told.stderr) == (
+            0,
+            "",
+            "No model of openrouter is called so; it lists 2 models.\n",
+        )
 
     def test_embedded_models_are_listed(self) -> None:
         """Without a key they are the default provider's; where OpenRouter's are is said."""
