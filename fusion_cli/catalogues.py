@@ -63,7 +63,8 @@ def list_models(context: Context, named: str | None, *, refresh: bool) -> Listin
         endpoints = {ModelName(name, ""): Endpoint(url)}
         async with ChatClient(endpoints, cache_dir=settings.cache_dir) as client:
             # OpenRouter tells everybody, and a command that brings a key may ask its user for something.
-            key = (lambda: None) if provider.is_openrouter else (lambda: obtain_key(provider))
+            tell = context.terminal.note
+            key = (lambda: None) if provider.is_openrouter else (lambda: obtain_key(provider, tell))
             found = await client.lists.of(url, key=key, refresh=refresh)
             return found, client.notices, client.lists.failures.get(url, "")
 

@@ -44,12 +44,14 @@ class Surroundings(NamedTuple):
         machine: What this machine can do.
         sound_out: Asks a provider with a key whether it is there; None for "offline": nobody is asked.
         terminal: What was found of the terminal.
+        tell: Told what a slow command for a key is waited for; None where nobody watches.
     """
 
     read_settings: Callable[[], Settings]
     machine: Machine
     sound_out: SoundOut | None
     terminal: Finding
+    tell: Callable[[str], None] | None = None
 
 
 def examine(surroundings: Surroundings) -> Iterator[Finding]:
@@ -168,7 +170,7 @@ def _provider(
     if not is_needed and provider.is_openrouter and not provider.has_key:
         yield Finding("key", "ok", "not set, and not needed", about=provider.name)
         return
-    for finding in _key_and_server(provider, settings, around.sound_out, plan, is_needed=is_needed):
+    for finding in _key_and_server(provider, settings, around, plan, is_needed=is_needed):
         if finding.verdict == "problem" and not is_needed:
             yield finding._replace(verdict="warning")
         else:
@@ -176,9 +178,9 @@ def _provider(
 
 
 def _key_and_server(
-    provider: Provider, settings: Settings, sound_out: SoundOut | None, plan: Plan | None, *, is_needed: bool
+    provider: Provider, settings: Settings, around: Surroundings, plan: Plan | None, *, is_needed: bool
 ) -> Iterator[Finding]:
-    name = printable(provider.name)
+    name, sound_out = printable(provider.name), around.sound_out
     source = settings.sources.get(f"providers.{provider.name}.api_key", "")
     if provider.api_key_env and not provider.has_key:
         yield Finding("key", "problem", "not set", provider.key_hint, name, kind=CredentialError)
@@ -190,7 +192,7 @@ def _key_and_server(
         yield Finding("key", "ok", "a command, not run: a run without flags does not need it", about=name)
         return
     try:
-        key = obtain_key(provider)
+        key = obtain_key(provider, around.tell)
     except FusionError as error:
         yield problem("key", error, name)
         return

@@ -222,7 +222,11 @@ def doctor_command(
         variables=settings.terminal_variables(),
     )
     around = doctor.Surroundings(
-        lambda: context.settings, context.machine, None if offline else context.sound_out, screen
+        lambda: context.settings,
+        context.machine,
+        None if offline else context.sound_out,
+        screen,
+        terminal.note if terminal.stderr_is_tty else None,
     )
     findings = []
     for finding in doctor.examine(around):
