@@ -20,7 +20,7 @@ from fusion_cli.errors import ConfigError, EngineError, FusionError
 from fusion_cli.values import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from fusion_cli.local.weights import Weights
@@ -152,13 +152,19 @@ def own_weights(path: Path) -> Finding:
     return Finding("weights", "ok", f"{where} ({(_size(path) or 0) / 1e6:,.0f} MB)")
 
 
-def catalogues(cache_dir: Path, now: float | None = None) -> tuple[Finding, ...]:
-    """Tell how old the kept lists of models are, at a time in seconds since 1970."""
+def catalogues(cache_dir: Path, servers: Iterable[str], now: float | None = None) -> tuple[Finding, ...]:
+    """Tell how old the kept lists of models are.
+
+    Args:
+        cache_dir: Where they are.
+        servers: The base addresses of those who are configured; what is kept of others is of no use any more.
+        now: The time in seconds since 1970.
+    """
+    from fusion_cli.api.catalogue_cache import path_of
+
     now = time.time() if now is None else now
-    try:
-        found = tuple(_catalogue(path, now) for path in sorted(cache_dir.glob("catalogue-*.json")))
-    except OSError as error:
-        return (Finding("catalogue", "warning", f"{printable(str(cache_dir))}: {error.strerror}"),)
+    paths = dict.fromkeys(path_of(cache_dir, server) for server in servers)
+    found = tuple(_catalogue(path, now) for path in paths if os.path.lexists(path))
     return found or (Finding("catalogue", "ok", "no list of models is kept yet"),)
 
 

@@ -75,7 +75,8 @@ def examine(surroundings: Surroundings) -> Iterator[Finding]:
             yield from _provider(provider, settings, surroundings, plan, is_needed=provider.name in asked)
     try:
         yield from _embedded(settings, machine, plan, is_needed="local" in asked)
-        yield from checkup.catalogues(settings.cache_dir)
+        servers = (provider.base_url for provider in settings.providers.values() if not provider.is_local)
+        yield from checkup.catalogues(settings.cache_dir, servers)
         yield checkup.data_folder(settings.runs_dir, is_kept=settings.save is not False)
     except FusionError as error:  # no home folder is known, which a run needs, too
         yield problem("data", error)
