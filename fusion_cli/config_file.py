@@ -98,7 +98,7 @@ _CHOICES = (
     ),
     Key("timeout", amounts.DURATION, "how long each call may take to its first words", "300"),
     Key("idle_timeout", amounts.DURATION, "how long a model may pause in the middle of its words", '"2m"'),
-    Key("deadline", amounts.DURATION, "how long the whole run may take", '"30m"'),
+    Key("deadline", amounts.DURATION, "how long the whole run may take, downloads included", '"30m"'),
     Key("quorum", values.QUORUM, "how many responses are enough to close the panel after the grace", "2"),
     Key("grace", amounts.GRACE, "how long the other panelists have once the quorum is there", '"30s"'),
     Key("max_cost", amounts.MONEY, "how many US dollars a run may take", "0.50"),
