@@ -123,7 +123,7 @@ class Calls:
             self._note(under_way, under_way.whole, None)
             raise
         except Exception as bug:  # costs this call, and not what the others have answered
-            failure = ModelError(f"internal error: {type(bug).__name__}: {bug}")
+            failure = ModelError(f"internal error: {type(bug).__name__}: {bug}", hint="Please report this.")
             self._note(under_way, None, failure)
             raise failure from bug
         if completion.skipped:

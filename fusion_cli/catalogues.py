@@ -70,7 +70,10 @@ def list_models(context: Context, named: str | None, *, refresh: bool) -> Listin
 
     found, notices, why = run_to_the_end(ask())
     if found is None:
-        raise UnreachableError(f"the model list of {name} could not be fetched, and none is kept: {one_line(why, 200)}")
+        raise UnreachableError(
+            f"the model list of {name} could not be fetched, and none is kept: {one_line(why, 200)}",
+            hint="fusion config doctor looks for the cause.",
+        )
     return Listing(name, found.models, tuple(notices))
 
 

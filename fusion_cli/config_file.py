@@ -21,7 +21,7 @@ BUILT_IN_PROVIDERS = ("openrouter", "local")
 SEARCH_KEYS = {"brave": "BRAVE_API_KEY", "tavily": "TAVILY_API_KEY"}  # whose, and the variable that holds it
 MEND = "Correct it with: fusion config edit"
 _MAX_BYTES = 1_000_000
-_ANOTHER = "Name another file with --config or FUSION_CONFIG, or see to this one."
+ANOTHER = "Name another file with --config or FUSION_CONFIG, or see to this one."
 
 
 class Key(NamedTuple):
@@ -180,10 +180,10 @@ def read(path: Path) -> bytes | None:
         return None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "a path that cannot be one"
-        raise ConfigError(f"{printable(str(path))}: expected a readable file, found: {reason}", hint=_ANOTHER) from None
+        raise ConfigError(f"{printable(str(path))}: expected a readable file, found: {reason}", hint=ANOTHER) from None
     if len(data) > _MAX_BYTES:
         where = printable(str(path))
-        raise ConfigError(f"{where}: expected a config file, found more than {_MAX_BYTES:,} bytes", hint=_ANOTHER)
+        raise ConfigError(f"{where}: expected a config file, found more than {_MAX_BYTES:,} bytes", hint=ANOTHER)
     return data
 
 
@@ -220,7 +220,10 @@ def check(document: Mapping[str, Any], path: Path) -> dict[str, Any]:
     for name in custom:
         if f"providers.{name}.base_url" not in found:
             key = f"providers.{shown(name)}.base_url"
-            raise ConfigError(f"{printable(str(path))}: {key}: expected {values.URL.expects}, found nothing")
+            raise ConfigError(
+                f"{printable(str(path))}: {key}: expected {values.URL.expects}, found nothing",
+                hint=f"A provider starts with its address: fusion config set providers.{_nameable(name)}.base_url URL",
+            )
     known = {"provider": (*BUILT_IN_PROVIDERS, *custom), "preset": (*PRESETS, *document.get("presets", {}))}
     for key, names in known.items():
         if key in found and found[key] not in names:

@@ -169,7 +169,9 @@ def deliver_analysis(
     if tells_calls:
         tell_calls(run, terminal)
     if run.cause is None and run.analysis is None:
-        raise DegradedError(run.warnings[-1] if run.warnings else "there is no analysis")
+        said = next((text for text in run.warnings if text.startswith("no analysis: ")), "there is no analysis")
+        again = f"Another judge may bring one: fusion judge {run.run} -j MODEL" if run.run and run.responses else ""
+        raise DegradedError(said, hint=again)
     conclude(run, strict=strict)
 
 
@@ -234,7 +236,19 @@ def conclude(run: Run, *, strict: bool | None) -> None:
     if run.cause:
         raise run.cause
     if strict and run.degraded:
-        raise DegradedError("the run is degraded, which --strict does not accept")
+        why = _why_degraded(run)
+        raise DegradedError(f"the run is degraded{f' ({why})' if why else ''}, which --strict does not accept")
+
+
+def _why_degraded(run: Run) -> str:
+    """Return in a few words what is missing; warnings, which -q keeps back, say it at length."""
+    from fusion_cli.results import AskRun, ToolResult
+
+    result = run.result if isinstance(run, AskRun) else run
+    if not isinstance(result, ToolResult):
+        return ""
+    parts = [result.headcount] if result.failed_models else []
+    return ", ".join([*parts, *(["no analysis"] if result.analysis is None else [])])
 
 
 def describe_error(error: FusionError) -> list[str]:

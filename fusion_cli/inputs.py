@@ -39,7 +39,7 @@ def read_prompt(argument: str | None, files: Sequence[str], terminal: Terminal, 
         _refuse_no_name(name, "--file")
     named = [argument, *files].count("-")
     if named > 1:
-        raise UsageError("standard input can be read once: '-' stands twice")
+        raise UsageError("standard input can be read once: '-' stands twice", hint="Name a file for one of them.")
     piped = _read_stdin(terminal) if named or terminal.stdin_has_material() else None
     parts = []
     if argument is None or argument == "-":
@@ -97,7 +97,7 @@ def read_what_was_asked(text: str | None, file: str | None, terminal: Terminal) 
         return None
     asked = _as_utf8(text or "", "--prompt") if file is None else read_text(file, terminal, said="--prompt-file")
     if not asked.strip():
-        raise UsageError("the prompt is empty")
+        raise UsageError("the prompt is empty", hint="Say what was asked with --prompt TEXT or --prompt-file FILE.")
     return asked.strip()
 
 
@@ -143,7 +143,7 @@ def _read_stdin(terminal: Terminal, limit: int = MAX_BYTES) -> str:
 
 def _stdin_bytes(limit: int) -> bytes:
     if sys.stdin is None:
-        raise UsageError("standard input is closed")
+        raise UsageError("standard input is closed", hint="Name a file instead of -, or pipe something in.")
     try:
         return sys.stdin.buffer.read(limit + 1)
     except (OSError, ValueError) as error:

@@ -155,7 +155,7 @@ def labelled_responses(texts: Sequence[tuple[str, str]], prompt: str | None) -> 
     labels = [label for label, _ in texts]
     for label, text in texts:
         if labels.count(label) > 1:
-            raise UsageError(f"--response: two responses are called {shown(label)}")
+            raise UsageError(f"--response: two responses are called {shown(label)}: give one of them another label")
         if not text.strip():
             raise UsageError(f"--response: the response of {shown(label)} is empty")
     if prompt is None:

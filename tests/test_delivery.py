@@ -3,13 +3,14 @@
 import pytest
 
 from fusion_cli.chat import ModelName, ServerTool, Usage
-from fusion_cli.delivery import announce, tell_calls
+from fusion_cli.delivery import announce, conclude, tell_calls
 from fusion_cli.earlier import Earlier
+from fusion_cli.errors import DegradedError
 from fusion_cli.events import PanelCompleted
 from fusion_cli.plan import Panelist, Plan, Prompt, ToolChoice
 from fusion_cli.results import Call
 from fusion_cli.terminal import Terminal
-from tests.sinks.shown_runs import HAPPY, JUDGE_CALL
+from tests.sinks.shown_runs import DEGRADED, HAPPY, JUDGE_CALL
 
 SEARCH, FETCH, CLOCK = (ServerTool(f"openrouter:{name}") for name in ("web_search", "web_fetch", "datetime"))
 BOTH = (SEARCH, FETCH)
@@ -146,3 +147,15 @@ def test_what_a_call_took_is_said_in_proper_words(tokens: tuple[int, int], said:
     usage = judged.usage.model_copy(update={"prompt_tokens": tokens[0], "completion_tokens": tokens[1], "cost": None})
     tell_calls(HAPPY.run.model_copy(update={"calls": [judged.model_copy(update={"usage": usage})]}), Notes())
     assert lines == [f"call    judge   {judged.label}  9.8 s, {said}"]
+
+
+def test_a_run_that_is_not_good_enough_says_why() -> None:
+    """Who keeps the warnings back with -q learns in a few words what is missing."""
+    conclude(HAPPY.run, strict=True)
+    conclude(DEGRADED.run, strict=False)
+    with pytest.raises(DegradedError) as caught:
+        conclude(DEGRADED.run, strict=True)
+    assert str(caught.value) == "the run is degraded (1 of 3 answered, no analysis), which --strict does not accept"
+    cut_off = HAPPY.run.model_copy(update={"degraded": True})
+    with pytest.raises(DegradedError, match=r"^the run is degraded, which"):
+        conclude(cut_off, strict=True)

@@ -227,7 +227,7 @@ def test_each_mistake_in_the_file_has_its_line(tmp_path: Path, text: str | bytes
     assert refusal(tmp_path, text).startswith(said)
 
 
-@pytest.mark.parametrize("text", ["judge = [", "temperature = 9", "[providers.lab]", b"\xff"])
+@pytest.mark.parametrize("text", ["judge = [", "temperature = 9", "local = 3", b"\xff"])
 def test_a_mistake_in_the_file_has_a_next_step(tmp_path: Path, text: str | bytes) -> None:
     """The command that opens the very file, whoever named it."""
     path = tmp_path / "my config.toml"
@@ -236,6 +236,15 @@ def test_a_mistake_in_the_file_has_a_next_step(tmp_path: Path, text: str | bytes
         with pytest.raises(ConfigError) as caught:
             settings.load(flag, environ={"FUSION_CONFIG": str(path)})
         assert caught.value.hint == f"Correct it with: {command}"
+
+
+def test_a_provider_without_its_address_is_told_how_to_get_one(tmp_path: Path) -> None:
+    """The very command, with the provider's name in it."""
+    path = tmp_path / "config.toml"
+    path.write_text("[providers.lab]")
+    with pytest.raises(ConfigError) as caught:
+        settings.load(path, environ={})
+    assert "fusion config set providers.lab.base_url URL" in caught.value.hint
 
 
 def test_a_directory_as_config_is_one_line(tmp_path: Path) -> None:

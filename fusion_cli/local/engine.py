@@ -193,7 +193,8 @@ class _Child:
                 await child._hand_over(model, slots)
         except TimeoutError:
             await child.stop()
-            raise EngineError(f"the embedded engine did not start within {START_S:.0f} s") from None
+            hint = "A smaller model starts sooner: --preset local-small"
+            raise EngineError(f"the embedded engine did not start within {START_S:.0f} s", hint=hint) from None
         except BaseException:
             await child.stop()
             raise
@@ -212,7 +213,8 @@ class _Child:
         except (ValueError, KeyError, TypeError):
             await self.stop()
             reason = told.get("error") if isinstance(told, dict) else None
-            raise EngineError(f"the embedded engine did not start: {self._reason(reason)}") from None
+            hint = "fusion config doctor looks at the engine and its files."
+            raise EngineError(f"the embedded engine did not start: {self._reason(reason)}", hint=hint) from None
 
     async def _listen(self) -> None:
         """Keep the last of stderr, and keep the pipe from filling up."""
