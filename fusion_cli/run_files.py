@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fusion_cli import run_lines
 from fusion_cli.errors import UsageError
 from fusion_cli.event_lines import PREFIX, VERSION
+from fusion_cli.regular_files import open_regular
 from fusion_cli.terminal import as_escapes, one_line
 
 if TYPE_CHECKING:
@@ -233,7 +234,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
 def summary(path: Path) -> RunSummary:
     """Return what a list shows of one run; never raises for what is in the file."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             head = file.readline(64 * 1024)
             file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL_BYTES))
             tail = file.read()
@@ -248,7 +249,7 @@ def summary(path: Path) -> RunSummary:
 def is_running(path: Path) -> bool:
     """Tell whether a process is still writing this run."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return _is_locked(file.fileno())
     except OSError:
         return False
@@ -264,7 +265,7 @@ def journals(folder: Path) -> list[Path]:
 
 def _bytes(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             data = file.read(_MAX_BYTES + 1)
     except OSError as error:
         raise UsageError(f"{one_line(str(path), 200)}: {error.strerror or error}") from None

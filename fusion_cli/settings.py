@@ -138,7 +138,7 @@ def load(
     """
     environ = os.environ if environ is None else environ
     path, named_by = _locate(config_flag, environ)
-    data = config_file.read(path)
+    data = config_file.read(path, may_be_pipe=named_by != "default")
     if data is None and named_by != "default" and not may_be_missing:
         said = f"{printable(str(path))}: expected a config file, found none (named by {named_by})"
         raise ConfigError(said, hint="fusion config init makes one")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from fusion_cli.api.catalogue import Catalogue, as_listed, parse
 from fusion_cli.counts import lapse
+from fusion_cli.regular_files import open_regular
 
 FRESH_S = 24 * 3600.0
 _MAX_BYTES = 32 * 1024 * 1024
@@ -89,7 +90,7 @@ def age(catalogue: Catalogue) -> str:
 
 def _bytes(path: Path) -> bytes | None:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return file.read(_MAX_BYTES + 1)
     except OSError:
         return None
