@@ -23,7 +23,7 @@ Phase = Literal["start", "outer", "panel", "judge", "answer", "over"]
 OVER = ("done", "failed")
 _TAIL_CHARS, _TAIL_LEAST_CHARS = 2400, 1200
 _BYTES_PER_TOKEN = 4
-_REASON_WORDS = 6
+_REASON_WORDS = 5
 _BUSY_WITH: dict[str, State] = {"web_search": "searching", "web_fetch": "reading"}
 
 
@@ -242,7 +242,7 @@ class View:
 
 
 def shortened(error: str) -> str:
-    """Return a reason in about five words."""
+    """Return a reason in five words at the most."""
     words = one_line(error).split()
     return " ".join(words[:_REASON_WORDS]).rstrip(",;:") + ("…" if len(words) > _REASON_WORDS else "")
 
