@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from fusion_cli import settings
@@ -100,7 +100,8 @@ def given_back_when_stopped(sink: PlainSink | LiveSink) -> Iterator[None]:
         return
 
     def stop() -> None:
-        sink.pause()
+        with suppress(Exception):  # a screen that cannot be given back is torn, but a stop is a stop
+            sink.pause()
         os.kill(os.getpid(), signal.SIGSTOP)
 
     loop = asyncio.get_running_loop()
