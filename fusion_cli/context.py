@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Sequence
     from pathlib import Path
 
+    from fusion_cli.about import Watch
     from fusion_cli.api.probe import Sounding
     from fusion_cli.chat import ModelClient, ModelName, Price
     from fusion_cli.choices import Choices
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from fusion_cli.results import AnalysisRun, AskRun
     from fusion_cli.settings import Settings
     from fusion_cli.sinks.journal import Journal
-    from fusion_cli.timeline import Watch
 
     Story = Callable[[Plan, ModelClient, Emit], Awaitable["R"]]
 
@@ -158,9 +158,9 @@ class Context:
         Raises:
             FusionError: The run could not be started, did not succeed, or was ended by a signal.
         """
+        from fusion_cli.about import Watch
         from fusion_cli.events import RunCompleted, Warned
         from fusion_cli.sinks.journal import Journal
-        from fusion_cli.timeline import Watch
 
         is_ask = errand.command == "ask"
         shows = sink_for(

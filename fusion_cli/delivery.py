@@ -13,9 +13,9 @@ from fusion_cli.terminal import clean, one_line
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
+    from fusion_cli.about import About
     from fusion_cli.chat import ModelName, ServerTool
     from fusion_cli.earlier import Earlier
-    from fusion_cli.formats import About
     from fusion_cli.outputs import Outputs
     from fusion_cli.plan import Panelist, Plan
     from fusion_cli.results import AnalysisRun, AskRun, Run, RunUsage

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from fusion_cli import formats
+from fusion_cli.about import About
 from fusion_cli.errors import FusionError, InterruptError, UsageError, internal_error
 from fusion_cli.terminal import one_line
 from fusion_cli.values import shown
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fusion_cli.events import Emit
-    from fusion_cli.formats import About
     from fusion_cli.results import AnalysisRun, AskRun
     from fusion_cli.terminal import Terminal
 
@@ -103,7 +103,7 @@ class Outputs:
                 continue
             try:
                 is_lines = form == formats.JSON_LINES
-                text = "".join(self._lines) if is_lines else formats.rendered(form, run, about or formats.About("", ()))
+                text = "".join(self._lines) if is_lines else formats.rendered(form, run, about or About("", ()))
                 (append if appends else write_out)(path, text.encode("utf-8", "backslashreplace"))
             except InterruptError:
                 raise

@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from fusion_cli import formats, outputs
+from fusion_cli.about import About
 from fusion_cli.errors import ClosedPipeError, FusionError, UsageError
 from fusion_cli.outputs import Outputs, Target, read_outputs, read_target
 from fusion_cli.terminal import Terminal
 from tests.sinks.shown_runs import FACTS, HAPPY, QUESTION
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions, links and pipes")
-ABOUT = formats.About(QUESTION, FACTS)
+ABOUT = About(QUESTION, FACTS)
 
 
 def read(*named: str, form: str | None = None, as_json: bool = False, step_summary: Path | None = None) -> Outputs:

@@ -11,9 +11,9 @@ from fusion_cli.errors import UsageError
 from fusion_cli.terminal import one_line
 
 if TYPE_CHECKING:
+    from fusion_cli.about import About
     from fusion_cli.choices import Choices
     from fusion_cli.context import Context
-    from fusion_cli.formats import About
     from fusion_cli.plan import Plan
     from fusion_cli.results import AskRun
     from fusion_cli.resuming import TakenUp

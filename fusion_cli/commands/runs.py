@@ -166,6 +166,7 @@ def prune_command(
 def _rendered(path: Path, form: str, *, with_responses: bool | None = None) -> str:
     """Return a run in one of the formats, ready to be written."""
     from fusion_cli import formats, recorded, run_files, timeline
+    from fusion_cli.about import About
     from fusion_cli.delivery import what_it_took
 
     saved = run_files.read(path)
@@ -180,7 +181,7 @@ def _rendered(path: Path, form: str, *, with_responses: bool | None = None) -> s
         facts.append(f"attached: {', '.join(each.name for each in saved.plan.prompt.attachments)}")
     rows = timeline.rows_of(run_files.lines(path)) if form == formats.HTML else ()
     seats = [seat.label for seat in saved.plan.panel]
-    about = formats.About(_question(saved), facts, saved.partial_answer, rows, seats)
+    about = About(_question(saved), facts, saved.partial_answer, rows, seats)
     return formats.rendered(form, result, about, with_responses=with_responses)
 
 

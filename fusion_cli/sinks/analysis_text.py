@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from fusion_cli.about import About
 from fusion_cli.results import AnalysisRun, AskRun, Response, Run, ToolResult, checks_said
 from fusion_cli.terminal import one_line
 
@@ -16,31 +17,22 @@ def analysis_text(run: AnalysisRun) -> str:
     return _text([*panel, *sections, ("Sources", source_lines(run, said))])
 
 
-def run_text(
-    run: AskRun | AnalysisRun,
-    question: str,
-    facts: Sequence[str],
-    *,
-    unfinished: str = "",
-    with_responses: bool = False,
-) -> str:
+def run_text(run: AskRun | AnalysisRun, about: About, *, with_responses: bool = False) -> str:
     """Return a whole run in sections.
 
     Args:
         run: Its result.
-        question: What was asked.
-        facts: What stands at its end, a line each.
-        unfinished: What there is of an answer that did not come to its end.
+        about: What else is told.
         with_responses: Whether the responses are shown beside an answer or an analysis, too.
     """
     result = run.result if isinstance(run, AskRun) else run
     answer = run.answer if isinstance(run, AskRun) else None
-    sections: list[Section] = [("Question", [question.strip()])]
+    sections: list[Section] = [("Question", [about.question.strip()])]
     if answer is not None:
         sections.append(("Answer", [answer.strip()]))
     elif isinstance(run, AskRun):
         sections.append(("No answer", [run.error or run.failure_reason or "the run did not come to it"]))
-        sections.append(("Answer, cut off", [unfinished.strip()]))
+        sections.append(("Answer, cut off", [about.unfinished.strip()]))
     if result:
         sections += _analysis(run, result)
         if result.analysis is None:
@@ -55,7 +47,7 @@ def run_text(
         ("Warnings", [f"- {one_line(text, 600)}" for text in run.warnings]),
         ("Sources", source_lines(run, said)),
     ]
-    return "\n\n".join((_text(sections), "\n".join(facts)))
+    return "\n\n".join((_text(sections), "\n".join(about.facts)))
 
 
 def _responses(result: ToolResult) -> list[Section]:

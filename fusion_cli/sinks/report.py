@@ -14,32 +14,29 @@ from fusion_cli.results import AskRun, checks_said
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from fusion_cli.about import About
     from fusion_cli.results import Analysis, AnalysisRun, Contradiction, Run, ToolResult
 
 _TITLE_CHARS = 120
 
 
-def report(
-    run: AskRun | AnalysisRun, question: str, facts: Sequence[str], *, unfinished: str = "", with_responses: bool = True
-) -> str:
+def report(run: AskRun | AnalysisRun, about: About, *, with_responses: bool = True) -> str:
     """Return a whole run as Markdown: the question is its title, the responses are folded in.
 
     Args:
         run: Its result.
-        question: What was asked.
-        facts: What stands at its end, a line each.
-        unfinished: What there is of an answer that did not come to its end.
+        about: What else is told.
         with_responses: Whether the responses are in it.
     """
     result = run.result if isinstance(run, AskRun) else run
-    parts = [*_asked(question), *(_answered(run, unfinished) if isinstance(run, AskRun) else ())]
+    parts = [*_asked(about.question), *(_answered(run, about.unfinished) if isinstance(run, AskRun) else ())]
     if result:
         parts += _analyzed(run, result)
         parts += _said(result) if with_responses else ()
         parts += _list("Failed", [f"{inline(each.label)}: {inline(each.error)}" for each in result.failed_models or ()])
     parts += _list("Warnings", [inline(text) for text in run.warnings])
     parts += _sources(run, result)
-    return "\n\n".join([*parts, "---", "  \n".join(map(inline, facts))]) + "\n"
+    return "\n\n".join([*parts, "---", "  \n".join(map(inline, about.facts))]) + "\n"
 
 
 def _asked(question: str) -> Iterator[str]:

@@ -16,37 +16,24 @@ from fusion_cli.sinks.page.text import address, block, inline, plain
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from fusion_cli.about import About
     from fusion_cli.results import Analysis, AnalysisRun, Run, ToolResult
-    from fusion_cli.timeline import Row
 
 _TITLE_CHARS = 160
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
-def page(
-    run: AskRun | AnalysisRun,
-    question: str,
-    facts: Sequence[str],
-    timeline: Sequence[Row] = (),
-    panel: Sequence[str] = (),
-    *,
-    unfinished: str = "",
-    with_responses: bool = True,
-) -> str:
+def page(run: AskRun | AnalysisRun, about: About, *, with_responses: bool = True) -> str:
     """Return a whole run as a page that needs nothing but itself.
 
     Args:
         run: Its result.
-        question: What was asked.
-        facts: What stands at its end, a line each.
-        timeline: Who did what, when.
-        panel: The labels of its seats, in their order.
-        unfinished: What there is of an answer that did not come to its end.
+        about: What else is told.
         with_responses: Whether the responses are in it.
     """
     result = run.result if isinstance(run, AskRun) else run
-    seats = _Seats(result, panel or [row.label for row in timeline if row.role == "panel"])
-    title = question.strip().partition("\n")[0]
+    seats = _Seats(result, about.panel or [row.label for row in about.timeline if row.role == "panel"])
+    title = about.question.strip().partition("\n")[0]
     parts = [
         "<!DOCTYPE html>",
         '<html lang="en">',
@@ -60,20 +47,20 @@ def page(
         "</head>",
         "<body>",
         "<main>",
-        *_asked(question, title, run, result),
-        *(_answered(run, unfinished) if isinstance(run, AskRun) else ()),
+        *_asked(about.question, title, run, result),
+        *(_answered(run, about.unfinished) if isinstance(run, AskRun) else ()),
         *_sources(run, result, seats),
     ]
     if result:
         parts += _analyzed(run, result, seats)
-    parts += _section("How it went", plot(timeline, seats.colour))
+    parts += _section("How it went", plot(about.timeline, seats.colour))
     parts += _calls(run, seats)
     if result:
         parts += _responses(result, seats) if with_responses else ()
         failed = [f"{seats.who(each.label)} {inline(each.error)}" for each in result.failed_models or ()]
         parts += _list("Failed", failed)
     parts += _list("Warnings", [inline(text) for text in run.warnings])
-    parts += ["</main>", "<footer>", *(f"<p>{plain(fact)}</p>" for fact in facts)]
+    parts += ["</main>", "<footer>", *(f"<p>{plain(fact)}</p>" for fact in about.facts)]
     parts += [f"<p>fusion {plain(run.version)}</p>", "</footer>", "</body>", "</html>"]
     return "\n".join(parts) + "\n"
 
