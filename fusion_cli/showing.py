@@ -73,7 +73,8 @@ def sink_for(
             terminal, show_answer=show_answer, is_verbose=manner.is_verbose, show_responses=manner.show_responses
         )
     from fusion_cli.sinks.drawing import Look
-    from fusion_cli.sinks.live.sink import Cast, LiveSink
+    from fusion_cli.sinks.live.scrollback import Cast
+    from fusion_cli.sinks.live.sink import LiveSink
 
     cast = Cast(
         tuple(panelist.label for panelist in plan.panel),
