@@ -7,16 +7,25 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
-from fusion_cli import events
-from fusion_cli.event_lines import event_lines
+from fusion_cli import events, run_lines
+from fusion_cli.event_lines import PREFIX, event_lines
 from fusion_cli.timeline import ANSWER, Timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from fusion_cli.timeline import Row
+
+_PIECES = (events.PanelDelta, events.AnalysisDelta, events.OuterDelta, events.AnswerDelta, events.WeightsProgress)
+
+
+class Happened(NamedTuple):
+    """An event, and when it happened, in seconds since the run began."""
+
+    t: float
+    event: events.Event
 
 
 class About(NamedTuple):
@@ -28,6 +37,7 @@ class About(NamedTuple):
         unfinished: What there is of an answer that did not come to its end.
         timeline: Who did what, when.
         panel: The labels of its seats, in their order.
+        happened: Its events; those of what came in pieces may be missing.
     """
 
     question: str
@@ -35,6 +45,25 @@ class About(NamedTuple):
     unfinished: str = ""
     timeline: Sequence[Row] = ()
     panel: Sequence[str] = ()
+    happened: Sequence[Happened] = ()
+
+
+def happened_in(lines: Iterable[dict[str, Any]]) -> Iterator[Happened]:
+    """Yield the events of a recorded run from its lines, but for its end; what cannot be read is passed over."""
+    kinds = {kind._field_defaults["type"]: kind for kind in get_args(events.Event)}
+    for line in lines:
+        name, label, text = (run_lines.text(line, key) for key in ("type", "label", "text"))
+        t = run_lines.number(line, "t") or 0.0
+        match name.removeprefix(PREFIX):
+            case "panel.delta":
+                yield Happened(t, events.PanelDelta(label, text, ""))
+            case "panel.reasoning.delta":
+                yield Happened(t, events.PanelDelta(label, "", text))
+            case "analysis.completed":
+                if analysis := run_lines.analysis_in([line]):
+                    yield Happened(t, analysis)
+            case kind if kind in kinds and kind != "completed":
+                yield from (Happened(t, event) for event in run_lines.events_of([line], kinds[kind]))
 
 
 class Watch:
@@ -45,10 +74,12 @@ class Watch:
 
     Attributes:
         at: When the run began, ISO 8601 in UTC.
+        happened: The run's events, but for what came in pieces.
     """
 
     def __init__(self, model: str = "") -> None:
         self.at = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        self.happened: list[Happened] = []
         self._started = time.monotonic()
         self._timeline = Timeline()
         self._timeline.take({"type": "created", "t": 0.0, "model": model})
@@ -58,6 +89,8 @@ class Watch:
     def __call__(self, event: events.Event) -> None:
         """Take one event in."""
         t = time.monotonic() - self._started
+        if not isinstance(event, _PIECES):
+            self.happened.append(Happened(t, event))
         match event:
             case events.PanelDelta(label) if self._timeline.is_writing("panel", label):
                 return  # nothing new, and there may be thousands

@@ -24,7 +24,6 @@ from fusion_cli.errors import (
 )
 from fusion_cli.event_loop import cancelling, run_to_the_end
 from fusion_cli.events import fan_out
-from fusion_cli.formats import RICH
 from fusion_cli.keys import obtain_key
 from fusion_cli.naming import Machine
 from fusion_cli.showing import Manner, given_back_when_stopped, prepare, sink_for
@@ -89,7 +88,7 @@ class Context:
         self.terminal = Terminal()
         if sys.stdout is None:
             raise UsageError("standard output is closed: there is nowhere to put the answer")
-        self._draws = prepare(self.terminal, manner)
+        self.looks = prepare(self.terminal, manner)
 
     @cached_property
     def settings(self) -> Settings:
@@ -133,7 +132,8 @@ class Context:
             form,
             () if dry_run else named,
             as_json=as_json,
-            is_terminal=self.terminal.stdout_is_tty,
+            looks=self.looks,
+            shows_responses=self._manner.show_responses,
             step_summary=settings_module.step_summary(),
         )
 
@@ -169,7 +169,7 @@ class Context:
             plan,
             answers=is_ask,
             show_answer=is_ask and outputs.is_for_people and self.terminal.stdout_is_tty,
-            draws=self._draws and outputs.form == RICH,
+            draws=outputs.draws,
         )
         watch = Watch(plan.outer.slug if is_ask else "")
         sinks: list[Emit] = [shows, watch]
@@ -366,7 +366,7 @@ class Context:
         gc.enable()
         loop = asyncio.get_running_loop()
         loop.run_in_executor(None, import_module, "fusion_cli.analysis")
-        if self._draws:
+        if self.looks.draws:
             loop.run_in_executor(None, import_module, "rich.markdown")
 
 

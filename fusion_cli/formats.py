@@ -11,6 +11,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from fusion_cli.errors import UsageError
+from fusion_cli.sinks.drawing import Look
 from fusion_cli.terminal import clean
 from fusion_cli.values import shown
 
@@ -46,13 +47,21 @@ def format_of_file(name: str) -> str | None:
     return _ENDINGS.get(PurePath(name).suffix.lower())
 
 
-def rendered(form: str, run: AskRun | AnalysisRun, about: About, *, with_responses: bool | None = None) -> str:
-    """Return a whole run in one of the formats but `JSON_LINES`, without controls.
+def rendered(
+    form: str,
+    run: AskRun | AnalysisRun,
+    about: About,
+    look: Look = Look(80),  # noqa: B008 - immutable
+    *,
+    with_responses: bool | None = None,
+) -> str:
+    """Return a whole run in one of the formats but `JSON_LINES`, without controls but those for `RICH`'s colours.
 
     Args:
-        form: Which one; `RICH` is as `PLAIN`, as text that stands still has no more to it.
+        form: Which one.
         run: Its result.
         about: What else is told.
+        look: What is seen where `RICH` goes.
         with_responses: Whether the responses are in it beside answer and analysis; None is as the form has it.
     """
     if form == JSON:
@@ -66,6 +75,14 @@ def rendered(form: str, run: AskRun | AnalysisRun, about: About, *, with_respons
         from fusion_cli.sinks.report import report
 
         return clean(report(run, about, with_responses=folded))
+    if form == RICH:
+        from fusion_cli.results import AskRun
+        from fusion_cli.sinks.analysis_text import source_lines
+        from fusion_cli.sinks.live.still import still
+
+        result = run.result if isinstance(run, AskRun) else run
+        sources = source_lines(run, (result and result.responses) or ())
+        return still(run, about, look, sources, with_responses=bool(with_responses))
     from fusion_cli.sinks.analysis_text import run_text
 
     return clean(run_text(run, about, with_responses=bool(with_responses))) + "\n"

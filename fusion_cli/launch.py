@@ -94,7 +94,7 @@ def about_run(run: AskRun | AnalysisRun, plan: Plan, command: str, watch: Watch)
     """Return what a report tells of a run that has just ended."""
     facts = formats.facts_of(run, command, watch.at, watch.duration_s, delivery.what_it_took(run.usage))
     seats = [seat.label for seat in plan.panel]
-    return About(plan.prompt.question, facts, watch.unfinished, watch.rows(), seats)
+    return About(plan.prompt.question, facts, watch.unfinished, watch.rows(), seats, watch.happened)
 
 
 @contextmanager

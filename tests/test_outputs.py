@@ -9,6 +9,7 @@ from fusion_cli import formats, outputs
 from fusion_cli.about import About
 from fusion_cli.errors import ClosedPipeError, FusionError, UsageError
 from fusion_cli.outputs import Outputs, Target, read_outputs, read_target
+from fusion_cli.showing import Looks
 from fusion_cli.terminal import Terminal
 from tests.sinks.shown_runs import FACTS, HAPPY, QUESTION
 
@@ -18,7 +19,7 @@ ABOUT = About(QUESTION, FACTS)
 
 def read(*named: str, form: str | None = None, as_json: bool = False, step_summary: Path | None = None) -> Outputs:
     """Return where a run goes, away from a terminal."""
-    return read_outputs(form, named, as_json=as_json, is_terminal=False, step_summary=step_summary)
+    return read_outputs(form, named, as_json=as_json, looks=Looks(), step_summary=step_summary)
 
 
 class TestNames:
@@ -35,6 +36,7 @@ class TestNames:
             ("a.txt", "plain", "a.txt"),
             ("json:a.txt", "json", "a.txt"),
             ("html:a", "html", "a"),
+            ("rich:a.txt", "rich", "a.txt"),
             ("markdown:C:/a", "markdown", "C:/a"),
             ("C:/a.json", "json", "C:/a.json"),
             ("./json:a.md", "markdown", "./json:a.md"),
@@ -52,10 +54,9 @@ class TestNames:
             ("a.pdf", "FORMAT:FILE"),
             ("", "expected a file"),
             ("-", "--format"),
-            ("htlm:a.html", "html before the colon, found htlm"),
+            ("htlm:a.html", "expected one of rich, plain, markdown, json, jsonl, html before the colon, found htlm"),
             ("json:", "expected a file"),
             ("json:-", "--format"),
-            ("rich:a.txt", "a file takes plain"),
             ("none/a.md", "none/a.md cannot be written: No such file"),
             ("a\0.md", "cannot be written"),
             ("markdown:.", ". is a folder"),
@@ -89,7 +90,7 @@ class TestNames:
     def test_standard_output_has_its_form(self, form: str | None, as_json: bool, expected: str) -> None:
         """`--json` is short for one, and without any it is plain where nobody watches."""
         assert read(form=form, as_json=as_json).form == expected
-        on_a_terminal = read_outputs(form, (), as_json=as_json, is_terminal=True, step_summary=None)
+        on_a_terminal = read_outputs(form, (), as_json=as_json, looks=Looks(draws=True), step_summary=None)
         assert on_a_terminal.form == ("rich" if expected == "plain" else expected)
 
     def test_two_forms_are_one_too_many(self) -> None:
@@ -124,7 +125,7 @@ class TestFiles:
 
     def test_every_file_has_its_form(self) -> None:
         """One run, as many files as were named."""
-        found = read("a.html", "a.md", "a.json", "a.jsonl", "a.txt")
+        found = read("a.html", "a.md", "a.json", "a.jsonl", "a.txt", "rich:a")
         found.put_line("{}\n", Terminal())
         assert found.write_files(HAPPY.run, ABOUT) == []
         for target in found.targets:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from fusion_cli.settings import read_screen
+
 ROOT = Path(__file__).parent.parent
 STOPPED = """
 import asyncio, os, signal
@@ -36,3 +38,12 @@ def test_a_stop_is_one_though_the_screen_cannot_be_given_back() -> None:
         assert os.WIFSTOPPED(os.waitpid(process.pid, os.WUNTRACED)[1])
         process.send_signal(signal.SIGCONT)
         assert process.communicate(timeout=30) == ("went on\n", "")
+
+
+@pytest.mark.parametrize(
+    ("said", "columns"), [("", 80), ("40", 40), ("200", 200), ("5", 80), ("wide", 80), ("-1", 80), ("99999", 80)]
+)
+def test_a_page_is_as_wide_as_the_environment_says(said: str, columns: int) -> None:
+    """COLUMNS, where that is a width that can be used."""
+    assert read_screen({"COLUMNS": said}).columns == columns
+    assert read_screen({}).columns == 80

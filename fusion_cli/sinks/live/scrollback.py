@@ -13,7 +13,7 @@ from fusion_cli.sinks.drawing import Look, colours_of, styled
 from fusion_cli.sinks.live.blocks import Blocks
 from fusion_cli.sinks.live.wrapping import wrapped
 from fusion_cli.sinks.markdown import markdown, plain
-from fusion_cli.terminal import Cleaner, clean, one_line
+from fusion_cli.terminal import Cleaner, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +54,7 @@ class Scrollback:
         cast: Who plays.
         view: The run as it stands, which has taken each event before this does.
         look: Returns what the screen can show; its width is what lines may have.
+        broken_off: What is said of a panelist who has not come to an end.
 
     Attributes:
         colours: Of the panelists, by label.
@@ -62,16 +63,17 @@ class Scrollback:
         has_analysis: Whether the analysis is.
     """
 
-    def __init__(self, cast: Cast, view: View, look: Callable[[], Look]) -> None:
+    def __init__(self, cast: Cast, view: View, look: Callable[[], Look], broken_off: str = "interrupted") -> None:
         self._cast = cast
         self._view = view
         self._look = look
+        self._broken_off = broken_off
         self.colours = colours_of(one_line(label, 80) for label in cast.labels)
-        self.answer = Answer()
+        self.answer = Text()
         self.has_answer = self.has_analysis = False
         self._lines: list[str] = []
         self._dropped: list[str] = []
-        self._responses: dict[str, str] = {}
+        self._responses: list[tuple[str, str, str]] = []
         self._has_panel = False
 
     @property
@@ -94,10 +96,10 @@ class Scrollback:
                 self.answer.take(text, is_settled=isinstance(event, events.AnswerDelta))
             case events.PanelCompleted(label, _, content):
                 if self._cast.show_responses:
-                    self._responses[one_line(label, 80)] = content
+                    self.add_response(label, content)
             case events.AnalysisInProgress() | events.OuterDiscarded():
                 self._put_panel(now)
-                self.answer = Answer()
+                self.answer = Text()
             case events.AnalysisFailed():
                 self._put_panel(now)
                 self._warn_of_dropped()
@@ -108,44 +110,50 @@ class Scrollback:
                 self._put_panel(now)
                 if not self.answer.has_text:
                     self.answer.take(text, is_settled=True)
-                self._put_answer(self.answer.end())
+                self._put_text(self.answer, self.answer.end())
                 self._lines.append("\n")
-                self.answer = Answer()
+                self.answer = Text()
                 self.has_answer = True
             case events.Warned(text) if self._view.phase == "judge":  # it stands with the analysis that it is about
                 self._dropped.append(one_line(text, 400))
             case events.Warned(text):
-                self._warn(one_line(text, 400))
+                self.warn(text)
             case events.EngineStarting(name):
-                self._note("engine", f"loading {one_line(name)}")
+                self.note("engine", f"loading {one_line(name)}")
             case events.WeightsProgress(name, 0, total, source, licence):
                 what = f"fetching {one_line(name)}, {total / 1e6:,.0f} MB, {one_line(licence)}, from {one_line(source)}"
-                self._note("engine", what)
+                self.note("engine", what)
             case events.CallRetried(role, label, attempt, wait_s, error) if self._cast.is_verbose:
                 who = "answer" if role == "outer" else role
                 said = f"{one_line(label, 80)}  tries again in {wait_s:.1f} s (attempt {attempt}): {one_line(error)}"
-                self._note(who, said)
+                self.note(who, said)
             case events.PanelToolCall(label, _, tool, about, status, error):
                 self._note_tool("panel", label, tool, about, status, error)
             case events.AnalysisToolCall(_, tool, about, status, error) if self._view.judge:
                 self._note_tool("judge", self._view.judge.label, tool, about, status, error)
 
+    def add_response(self, label: str, content: str, note: str = "") -> None:
+        """Have a response stand below the panel, unless it is empty; the note stands beside its author."""
+        if content:
+            self._responses.append((one_line(label, 80), content, f", {note}" if note else ""))
+
     def go_on(self) -> None:
         """Add what is finished of the answer by now."""
-        self._put_answer(self.answer.finished())
+        self._put_text(self.answer, self.answer.finished())
 
     def end(self, now: float) -> None:
         """Add what there is at the end, however the run came to it."""
         self._put_panel(now)
         self._warn_of_dropped()
-        self._put_answer(self.answer.end() if self.answer.is_settled else [])
+        self._put_text(self.answer, self.answer.end() if self.answer.is_settled else [])
 
-    def _warn(self, text: str) -> None:
-        self._note("warning:", f" {text}", style="yellow")
+    def warn(self, text: str) -> None:
+        """Add a warning."""
+        self.note("warning:", f" {one_line(text, 400)}", style="yellow")
 
     def _warn_of_dropped(self) -> None:
         for text in self._dropped:
-            self._warn(text)
+            self.warn(text)
         self._dropped.clear()
 
     def _note_tool(self, who: str, label: str, tool: str, about: str, status: str, error: str) -> None:
@@ -153,9 +161,9 @@ class Scrollback:
         if status == "failed" or (self._cast.is_verbose and status == "completed"):
             verb = {"web_search": "searched", "web_fetch": "read"}.get(tool, f"called {one_line(tool, 40)}")
             why = f": failed: {one_line(error)}" if status == "failed" else ""
-            self._note(who, f"{one_line(label, 80)}  {verb} {one_line(about, 120)}{why}")
+            self.note(who, f"{one_line(label, 80)}  {verb} {one_line(about, 120)}{why}")
 
-    def _note(self, mark: str, text: str, *, name: str = "", style: str = "") -> None:
+    def note(self, mark: str, text: str, *, name: str = "", style: str = "") -> None:
         """Add a line, wrapped under its mark."""
         look = self._look()
         first, *rest = wrapped(f"{name}{text}", look.width - _MARK_CHARS)
@@ -175,21 +183,24 @@ class Scrollback:
         for seat in self._view.in_order():
             if not seat.is_over:
                 took_s = 0.0 if seat.since is None else now - seat.since
-                self._note("panel", f"  interrupted after {took_s:.1f} s", name=seat.label)
+                self.note("panel", f"  {self._broken_off} after {took_s:.1f} s", name=seat.label)
             elif seat.record:
                 style = "red" if seat.state == "failed" else ""
-                self._note("panel", f"  {seat.record}", name=seat.label, style=style)
-        for label, content in self._responses.items():
-            heading = styled(((label, f"bold {self.colours.get(label, '')}".strip()),), self._look())
-            self._lines += ["\n", heading + "\n\n", markdown(clean(content), self._look())]
+                self.note("panel", f"  {seat.record}", name=seat.label, style=style)
+        for label, content, note in self._responses:
+            spans = (label, f"bold {self.colours.get(label, '')}".strip()), (note, "dim")
+            said = Text()
+            said.take(content, is_settled=True)
+            self._lines += ["\n", styled(spans, self._look()) + "\n"]
+            self._put_text(said, said.end())
         self._responses.clear()
 
     def _put_analysis(self, event: events.AnalysisCompleted) -> None:
         name = self._view.judge.label if self._view.judge else "the judge"
         if event.from_run:
-            self._note("judge", f"{name}  judged in the run {one_line(event.from_run, 80)}")
+            self.note("judge", f"{name}  judged in the run {one_line(event.from_run, 80)}")
         else:
-            self._note("judge", f"{name}  judged in {event.duration_s:.1f} s")
+            self.note("judge", f"{name}  judged in {event.duration_s:.1f} s")
         dropped = tuple(self._dropped)
         self._dropped.clear()
         silent = frozenset(label for label, seat in self._view.seats.items() if seat.state == "failed")
@@ -198,16 +209,16 @@ class Scrollback:
         self._lines += ["\n", analysis_view(found, self._look()), *([] if self._cast.answers else ["\n"])]
         self.has_analysis = True
 
-    def _put_answer(self, finished: list[Block]) -> None:
+    def _put_text(self, said: Text, finished: list[Block]) -> None:
         for text, goes_on, is_plain in finished:
-            if not self.answer.has_shown or not goes_on:
+            if not said.has_shown or not goes_on:
                 self._lines.append("\n")
-            self.answer.has_shown = True
+            said.has_shown = True
             self._lines.append(plain(text, self._look()) if is_plain else markdown(text, self._look()))
 
 
-class Answer:
-    """The answer as it comes: cleaned, and cut into blocks that are finished.
+class Text:
+    """What a model writes, as it comes: cleaned, and cut into blocks that are finished.
 
     Attributes:
         has_text: Whether anything came.

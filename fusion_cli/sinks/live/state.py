@@ -226,7 +226,8 @@ class View:
         earlier = ""
         if event.from_run is not None:
             earlier = f" in the run {one_line(event.from_run, 80)}" if event.from_run else " before"
-        took = earlier or f" {'in' if isinstance(event, events.PanelCompleted) else 'after'} {took_s:.1f} s"
+        timed = f" {'in' if isinstance(event, events.PanelCompleted) else 'after'} {took_s:.1f} s" if took_s else ""
+        took = earlier or timed
         if isinstance(event, events.PanelCompleted):
             seat.tokens, seat.cost = event.usage.completion_tokens, event.usage.cost
             sources = f", {count(len(event.citations), 'source')}" if event.citations else ""
