@@ -172,7 +172,7 @@ class Context:
             draws=outputs.draws,
         )
         watch = Watch(plan.outer.slug if is_ask else "")
-        sinks: list[Emit] = [shows, watch]
+        sinks: list[Emit] = [shows, watch] if outputs.has_reports else [shows]
         notices: list[str] = []
 
         def notice(text: str) -> None:

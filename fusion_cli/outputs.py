@@ -83,6 +83,12 @@ class Outputs:
         return self.draws or self.form == formats.PLAIN
 
     @property
+    def has_reports(self) -> bool:
+        """Whether the run is told again when it is over, for which somebody has to listen."""
+        forms = {target.form for target in self.targets} | ({self.form} if not self.is_for_people else set())
+        return not forms <= {formats.JSON, formats.JSON_LINES}
+
+    @property
     def has_lines(self) -> bool:
         """Whether somebody gets the run's events."""
         return formats.JSON_LINES in (self.form, *(target.form for target in self.targets))

@@ -93,6 +93,24 @@ class TestNames:
         on_a_terminal = read_outputs(form, (), as_json=as_json, looks=Looks(draws=True), step_summary=None)
         assert on_a_terminal.form == ("rich" if expected == "plain" else expected)
 
+    @pytest.mark.parametrize(
+        ("form", "targets", "on_a_screen", "elsewhere"),
+        [
+            ("rich", (), False, True),
+            ("plain", (), False, False),
+            ("json", (Target("jsonl", Path("x")),), False, False),
+            ("markdown", (), True, True),
+            ("rich", (Target("rich", Path("x")),), True, True),
+            ("plain", (Target("plain", Path("x")),), True, True),
+        ],
+    )
+    def test_who_tells_a_run_again_has_to_listen(
+        self, form: str, targets: tuple[Target, ...], on_a_screen: bool, elsewhere: bool
+    ) -> None:
+        """Every report is told of events; a view that is drawn meanwhile, an object and lines need nobody for that."""
+        assert Outputs(form, targets, Looks(draws=True)).has_reports == on_a_screen
+        assert Outputs(form, targets).has_reports == elsewhere
+
     def test_two_forms_are_one_too_many(self) -> None:
         """And so is one that does not exist."""
         with pytest.raises(UsageError, match="choose one"):
