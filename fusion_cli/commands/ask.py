@@ -114,7 +114,8 @@ def ask(
             from fusion_cli.sinks.analysis_text import source_lines
 
             said = (run.result.responses if run.result else None) or ()
-            terminal.write_line("\n" + "\n".join(["Sources:", *source_lines(run, said)]))
+            gap = "" if shown and outputs.draws else "\n"  # what is drawn ends in one
+            terminal.write_line(gap + "\n".join(["Sources:", *source_lines(run, said)]))
         terminal.note(whether_the_panel_met(run, plan))
         if verbose:
             delivery.tell_calls(run, terminal)

@@ -134,6 +134,18 @@ def test_an_analysis_is_shown_once() -> None:
     assert "usage   " in seen.emulator.text
 
 
+@pytest.mark.parametrize("options", [(), ("--color", "never")])
+def test_sources_stand_one_line_below_the_answer(options: tuple[str, ...]) -> None:
+    """Drawn or as it streams, whatever ends the answer."""
+    page = {"type": "url_citation", "url_citation": {"url": "https://e.org/", "title": "E"}}
+    with WireServer(default=deliberation()) as server:
+        server.script("openai/gpt-5", Reply("The answer.", annotations=(page,)), role="outer")
+        _, shown = on_a_terminal(*ASK, *options, server=server)
+    screen = Emulator(80, 24)
+    screen.feed(shown)
+    assert "\nThe answer.\n\nSources:\n[1] https://e.org/\n" in screen.text
+
+
 def test_nothing_hostile_reaches_the_screen() -> None:
     """The screen gets no code but ours, and a link says where it leads."""
     with WireServer(default=deliberation()) as server:
