@@ -54,6 +54,7 @@ def rendered(
     look: Look = Look(80),  # noqa: B008 - immutable
     *,
     with_responses: bool | None = None,
+    most_bytes: int | None = None,
 ) -> str:
     """Return a whole run in one of the formats but `JSON_LINES`, without controls but those for `RICH`'s colours.
 
@@ -63,6 +64,7 @@ def rendered(
         about: What else is told.
         look: What is seen where `RICH` goes.
         with_responses: Whether the responses are in it beside answer and analysis; None is as the form has it.
+        most_bytes: How large it may be, where it is `MARKDOWN`.
     """
     if form == JSON:
         return as_json(run.model_dump())
@@ -74,7 +76,7 @@ def rendered(
     if form == MARKDOWN:
         from fusion_cli.sinks.report import report
 
-        return clean(report(run, about, with_responses=folded))
+        return clean(report(run, about, with_responses=folded, most_bytes=most_bytes))
     if form == RICH:
         from fusion_cli.results import AskRun
         from fusion_cli.sinks.analysis_text import source_lines

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from fusion_cli.sinks.drawing import Look
     from fusion_cli.terminal import Terminal
 
+_MOST_BYTES = 1024 * 1024  # of a step's summary, of which GitHub shows nothing where it is larger
+_LIMIT = "GitHub shows no summary of more than 1 MiB"
+_GAP = b"\n\n"
 _ENDINGS = ".html, .md, .json, .jsonl or .txt"
 
 
@@ -131,7 +134,8 @@ class Outputs:
             try:
                 is_lines = form == formats.JSON_LINES
                 told = about or About("", ())
-                text = "".join(self._lines) if is_lines else self._rendered(form, run, told, self.looks.page)
+                most = _room_in(path) if appends else None
+                text = "".join(self._lines) if is_lines else self._rendered(form, run, told, self.looks.page, most)
                 (append if appends else write_out)(path, text.encode("utf-8", "backslashreplace"))
             except InterruptError:
                 raise
@@ -141,8 +145,11 @@ class Outputs:
                 errors.append(FusionError(f"{one_line(str(path), 200)}: {internal_error(bug)}"))
         return errors
 
-    def _rendered(self, form: str, run: AskRun | AnalysisRun, about: About, look: Look) -> str:
-        return formats.rendered(form, run, about, look, with_responses=self._shows_responses or None)
+    def _rendered(
+        self, form: str, run: AskRun | AnalysisRun, about: About, look: Look, most_bytes: int | None = None
+    ) -> str:
+        responses = self._shows_responses or None
+        return formats.rendered(form, run, about, look, with_responses=responses, most_bytes=most_bytes)
 
 
 def read_outputs(
@@ -225,6 +232,8 @@ def check(target: Target) -> None:
                 raise UsageError(f"-o/--output: {where} is a folder")
         elif target.appends:
             os.close(os.open(target.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666))
+            if _room_in(target.path) <= 0:
+                raise UsageError(f"-o/--output: {where} is full: {_LIMIT}")
         else:
             handle, temporary = _temporary(target.path.resolve())
             os.close(handle)
@@ -278,16 +287,29 @@ def write_out(target: Path, data: bytes, *, force: bool = True) -> None:
 
 
 def append(target: Path, data: bytes) -> None:
-    """Write to the end of a file that others write to, too, set off by an empty line.
+    """Write to the end of a step's summary, which others write to, too, set off by an empty line.
 
     Raises:
-        FusionError: It cannot be written.
+        FusionError: It cannot be written, or would be too large to be shown at all.
     """
+    where = one_line(str(target), 200)
     try:
         with target.open("ab") as file:
-            file.write((b"\n\n" if file.tell() else b"") + data)
+            data = _GAP * bool(file.tell()) + data
+            if file.tell() + len(data) > _MOST_BYTES:
+                raise FusionError(f"{where} has no room for the run: {_LIMIT}")
+            file.write(data)
     except OSError as error:
-        raise FusionError(f"{one_line(str(target), 200)} cannot be written: {_why(error)}") from None
+        raise FusionError(f"{where} cannot be written: {_why(error)}") from None
+
+
+def _room_in(summary: Path) -> int:
+    """Return how many bytes can still be appended."""
+    try:
+        size = summary.stat().st_size
+    except OSError:  # it is made, or `append` says why not
+        size = 0
+    return _MOST_BYTES - size - len(_GAP) * bool(size)
 
 
 def _is_special(path: Path) -> bool:

@@ -9,12 +9,25 @@ from fusion_cli import formats, outputs
 from fusion_cli.about import About
 from fusion_cli.errors import ClosedPipeError, FusionError, UsageError
 from fusion_cli.outputs import Outputs, Target, read_outputs, read_target
+from fusion_cli.results import ToolResult
 from fusion_cli.showing import Looks
 from fusion_cli.terminal import Terminal
-from tests.sinks.shown_runs import FACTS, HAPPY, QUESTION
+from tests.sinks.shown_runs import ANALYSIS, FACTS, HAPPY, QUESTION, RESPONSES
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions, links and pipes")
 ABOUT = About(QUESTION, FACTS)
+MIB = 1024 * 1024
+LONG = HAPPY.run.model_copy(
+    update={
+        "result": ToolResult.model_validate(
+            {
+                "status": "ok",
+                "analysis": ANALYSIS,
+                "responses": [{**RESPONSES[0], "content": "a" * MIB}, *RESPONSES[1:]],
+            }
+        )
+    }
+)
 
 
 def read(*named: str, form: str | None = None, as_json: bool = False, step_summary: Path | None = None) -> Outputs:
@@ -132,6 +145,35 @@ class TestStepSummary:
         assert found.write_files(HAPPY.run, ABOUT) == []
         assert summary.read_text("utf-8").startswith("before\n\n\n# SQLite or PostgreSQL")
         assert summary.read_text("utf-8").count("# SQLite or PostgreSQL") == 2
+
+    @pytest.mark.parametrize(("before", "folded"), [(0, 2), (1, 2), (500_000, 2), (MIB - 3000, 2), (MIB - 2400, 0)])
+    def test_it_is_never_larger_than_is_shown(self, before: int, folded: int) -> None:
+        """Whatever stands in it, the answer goes there, and of the responses as many as there is room for."""
+        summary = Path("summary").absolute()
+        summary.write_bytes(b"x" * before)
+        assert read("summary", step_summary=summary).write_files(LONG, ABOUT) == []
+        text = summary.read_text("utf-8")
+        assert summary.stat().st_size <= MIB
+        assert text.startswith("x" * before)
+        assert "\n## Answer\n\n**Start with SQLite**" in text
+        assert "\n- the response of openai/gpt-5 (" in text
+        assert text.count("<details>") == folded
+
+    def test_what_has_no_room_at_all_is_said(self) -> None:
+        """The file stays as it was, and shown; one that is full is told of before anybody is asked."""
+        summary = Path("summary").absolute()
+        summary.write_bytes(b"x" * (MIB - 20))
+        [error] = read("summary", step_summary=summary).write_files(LONG, ABOUT)
+        assert str(error) == "summary has no room for the run: GitHub shows no summary of more than 1 MiB"
+        assert summary.read_bytes() == b"x" * (MIB - 20)
+        summary.write_bytes(b"x" * MIB)
+        with pytest.raises(UsageError, match="summary is full: GitHub shows"):
+            read("summary", step_summary=summary)
+
+    def test_other_files_are_as_large_as_they_are(self) -> None:
+        """The limit is that of a summary alone."""
+        assert read("a.md", step_summary=Path("summary")).write_files(LONG, ABOUT) == []
+        assert Path("a.md").stat().st_size > MIB
 
     def test_other_files_are_replaced(self) -> None:
         """Also where there is such a file."""

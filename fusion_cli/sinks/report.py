@@ -6,7 +6,7 @@ What the models wrote is put in by `markdown`, which keeps it in its place.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from fusion_cli.markdown import contained, in_html, inline
 from fusion_cli.results import AskRun, checks_said
@@ -20,23 +20,82 @@ if TYPE_CHECKING:
 _TITLE_CHARS = 120
 
 
-def report(run: AskRun | AnalysisRun, about: About, *, with_responses: bool = True) -> str:
+class _Part(NamedTuple):
+    """A part of a report, and what it is called where it has to be left out; nothing where it never is."""
+
+    lines: tuple[str, ...]
+    name: str = ""
+
+    @property
+    def size(self) -> int:
+        """Its size in bytes."""
+        return _size("\n\n".join(self.lines))
+
+
+def report(
+    run: AskRun | AnalysisRun, about: About, *, with_responses: bool = True, most_bytes: int | None = None
+) -> str:
     """Return a whole run as Markdown: the question is its title, the responses are folded in.
 
     Args:
         run: Its result.
         about: What else is told.
         with_responses: Whether the responses are in it.
+        most_bytes: How large it may be. What there is no room for is named instead: responses first, the longest of
+            them before the others, then the text of the question, the answer and the analysis.
     """
     result = run.result if isinstance(run, AskRun) else run
-    parts = [*_asked(about.question), *(_answered(run, about.unfinished) if isinstance(run, AskRun) else ())]
+    parts = _parts(run, result, about)
+    said = list(_said(result)) if result and with_responses else []
+    gone: list[_Part] = []
+
+    def text() -> str:
+        kept = [*parts, *([_Part(("## Responses",))] if said else []), *said]
+        lines = [line for part in kept for line in part.lines]
+        return "\n\n".join([*lines, *_left_out(gone, run), *_told(run, result, about)]) + "\n"
+
+    while most_bytes is not None and _size(text()) > most_bytes:
+        goes = max(said, key=lambda part: part.size) if said else next((part for part in parts if part.name), None)
+        if goes is None:
+            break
+        (said or parts).remove(goes)
+        gone.append(goes)
+    return text()
+
+
+def _size(text: str) -> int:
+    return len(text.encode("utf-8", "backslashreplace"))
+
+
+def _parts(run: AskRun | AnalysisRun, result: ToolResult | None, about: About) -> list[_Part]:
+    """Return what stands before the responses, in the order in which it has to go."""
+    title, *question = _asked(about.question)
+    parts = [_Part((title,))]
+    if question:
+        parts.append(_Part(tuple(question), "the text of the question"))
+    if isinstance(run, AskRun):
+        parts.append(_Part(tuple(_answered(run, about.unfinished)), "the answer"))
     if result:
-        parts += _analyzed(run, result)
-        parts += _said(result) if with_responses else ()
-        parts += _list("Failed", [f"{inline(each.label)}: {inline(each.error)}" for each in result.failed_models or ()])
-    parts += _list("Warnings", [inline(text) for text in run.warnings])
-    parts += _sources(run, result)
-    return "\n\n".join([*parts, "---", "  \n".join(map(inline, about.facts))]) + "\n"
+        parts.append(_Part(tuple(_analyzed(run, result)), "the analysis"))
+    return parts
+
+
+def _left_out(parts: Sequence[_Part], run: Run) -> Iterator[str]:
+    yield from _list("Left out", [f"{part.name} ({part.size:,} bytes)" for part in parts])
+    if parts and run.run:
+        yield f"There is no room for that here. All of it: `fusion runs show {run.run} --format markdown`"
+    elif parts:
+        yield "There is no room for that here, and the run is not kept: another `-o` beside this one has all of it."
+
+
+def _told(run: Run, result: ToolResult | None, about: About) -> Iterator[str]:
+    """Yield what stands behind the responses."""
+    failed = [f"{inline(each.label)}: {inline(each.error)}" for each in (result and result.failed_models) or ()]
+    yield from _list("Failed", failed)
+    yield from _list("Warnings", [inline(text) for text in run.warnings])
+    yield from _sources(run, result)
+    yield "---"
+    yield "  \n".join(map(inline, about.facts))
 
 
 def _asked(question: str) -> Iterator[str]:
@@ -115,7 +174,7 @@ def _table(rows: Sequence[Contradiction], marks: _Marks) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def _said(result: ToolResult) -> Iterator[str]:
+def _said(result: ToolResult) -> Iterator[_Part]:
     said = [
         (each.label, each.model, "cut off by its token limit" if each.truncated else "", each.content)
         for each in result.responses or ()
@@ -125,14 +184,11 @@ def _said(result: ToolResult) -> Iterator[str]:
         for each in result.failed_models or ()
         if each.content
     ]
-    if said:
-        yield "## Responses"
     for label, model, cut, text in said:
         about = ", ".join(part for part in (model if model != label else "", cut) if part)
         heading = in_html(label) + (f" ({in_html(about)})" if about else "")
-        yield f"<details>\n<summary>{heading}</summary>"
-        yield contained(text)
-        yield "</details>"
+        folded = f"<details>\n<summary>{heading}</summary>", contained(text), "</details>"
+        yield _Part(folded, f"the response of {inline(label)}")
 
 
 def _sources(run: Run, result: ToolResult | None) -> Iterator[str]:

@@ -76,6 +76,49 @@ def test_hostile_text_breaks_no_report(tmp_path: Path) -> None:
     assert not any(token.type == "image" for token in tokens)
 
 
+def cut(run: Any, most_bytes: int, question: str = "q") -> str:
+    """Return a report that may have so many bytes, and has."""
+    text = report(run, About(question, FACTS), most_bytes=most_bytes)
+    assert len(text.encode()) <= most_bytes
+    return text
+
+
+def test_the_longest_response_goes_first(tmp_path: Path) -> None:
+    """Where there is no room for it, it is named, with its size and where it is; all else stays as it was."""
+    run = run_of(tmp_path, says("é" * 5000), says("short"), answer=says("done"))
+    whole = report(run, About("q", FACTS))
+    assert cut(run, len(whole.encode())) == whole
+    text = cut(run, len(whole.encode()) - 1)
+    assert headings(text) == [
+        *("q", "Answer", "Consensus", "Contradictions", "Unique insights", "Responses", "Left out"),
+    ]
+    assert text.count("<details>") == 1
+    assert "\n- the response of a (10,0" in text
+    assert f"All of it: `fusion runs show {run.run} --format markdown`" in text
+    assert text.endswith(whole[whole.index("---\n\nask") :])
+
+
+def test_answer_and_analysis_go_last(tmp_path: Path) -> None:
+    """After every response, and the question's text; the title, the sources and the facts never do."""
+    judge = JUDGE_REPLY.replace("both agree", "both agree " * 100)
+    run = run_of(tmp_path, CITING, says("later" * 100), judge=judge, answer=says("It depends. " * 400))
+    question = "Which?\n\n" + "Long. " * 1000
+    sections = {size: headings(cut(run, size, question)) for size in (8000, 7000, 2000, 1000)}
+    found = ["Consensus", "Contradictions", "Unique insights"]
+    assert sections[8000] == sections[7000] == ["Which?", "Answer", *found, "Left out", "Sources"]
+    assert sections[2000] == ["Which?", *found, "Left out", "Sources"]
+    assert "\n- the text of the question (6,0" in cut(run, 8000, question)
+    assert sections[1000] == ["Which?", "Left out", "Sources"]
+
+
+def test_a_run_that_is_kept_nowhere_says_how_to_have_all_of_it(tmp_path: Path) -> None:
+    """There is no command that shows it."""
+    run = run_of(tmp_path, says("x" * 5000), says("short"), answer=says("done")).model_copy(update={"run": None})
+    text = cut(run, 3000)
+    assert "another `-o` beside this one has all of it" in text
+    assert "fusion runs show" not in text
+
+
 @pytest.mark.parametrize("make", [report, run_text])
 def test_what_failed_a_check_is_marked(tmp_path: Path, make: Any) -> None:
     """A quote that was not found, and a point of the first look alone, are said where they stand."""
