@@ -199,7 +199,7 @@ def _print_analysis(
         labels = tuple(dict.fromkeys((*panel, *(row.label for row in run.responses or ()), *failed)))
         findings = Findings(run.analysis, labels, run.quotes, run.supported, run.second_look, silent=frozenset(failed))
         terminal.write(analysis_view(findings, outputs.looks.screen))
-    if sources := source_lines(run, run.responses or ()):
+    if sources := source_lines(run):
         terminal.write_line("\n" * (not shown) + "\n".join(["Sources:", *sources]))
 
 

@@ -78,13 +78,10 @@ def rendered(
 
         return clean(report(run, about, with_responses=folded, most_bytes=most_bytes))
     if form == RICH:
-        from fusion_cli.results import AskRun
         from fusion_cli.sinks.analysis_text import source_lines
         from fusion_cli.sinks.live.still import still
 
-        result = run.result if isinstance(run, AskRun) else run
-        sources = source_lines(run, (result and result.responses) or ())
-        return still(run, about, look, sources, with_responses=bool(with_responses))
+        return still(run, about, look, source_lines(run), with_responses=bool(with_responses))
     from fusion_cli.sinks.analysis_text import run_text
 
     return clean(run_text(run, about, with_responses=bool(with_responses))) + "\n"

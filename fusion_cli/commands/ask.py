@@ -113,9 +113,8 @@ def ask(
         if outputs.is_for_people and run.answer is not None and run.sources:
             from fusion_cli.sinks.analysis_text import source_lines
 
-            said = (run.result.responses if run.result else None) or ()
             gap = "" if shown and outputs.draws else "\n"  # what is drawn ends in one
-            terminal.write_line(gap + "\n".join(["Sources:", *source_lines(run, said)]))
+            terminal.write_line(gap + "\n".join(["Sources:", *source_lines(run)]))
         terminal.note(whether_the_panel_met(run, plan))
         if verbose:
             delivery.tell_calls(run, terminal)

@@ -100,8 +100,7 @@ def closing() -> str:
 def sources() -> list[str]:
     """Return the pages that stand below the answer."""
     run = result()
-    said = (run.result.responses if run.result else None) or ()
-    return ["Sources:", *source_lines(run, said)]
+    return ["Sources:", *source_lines(run)]
 
 
 def plain_lines() -> list[str]:

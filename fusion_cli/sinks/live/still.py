@@ -40,7 +40,7 @@ def still(
     """
     from rich.text import Text
 
-    result = run.result if isinstance(run, AskRun) else run
+    result = run.tool_result
     kept = _kept(run, result, about, look, with_responses=with_responses)
     record = kept.taken()
     _note_what_is_missing(kept, run, result)
@@ -68,10 +68,8 @@ def _kept(
     kept = Scrollback(cast, view, lambda: look, broken_off="unfinished")
     is_all_there_is = (run.answer if isinstance(run, AskRun) else result and result.analysis) is None
     if result and (with_responses or is_all_there_is):
-        for each in result.responses or ():
-            kept.add_response(each.label, each.content, "cut off by its token limit" if each.truncated else "")
-        for failed in result.failed_models or ():
-            kept.add_response(failed.label, failed.content or "", "cut off")
+        for it in result.said:
+            kept.add_response(it.label, it.text, it.cut)
     t = 0.0
     for t, event in _story(run, result, about):
         view.take(event, t)
