@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fusion_cli import formats
 from fusion_cli.dollars import shown_dollars
 from fusion_cli.errors import DegradedError, FusionError, ModelError, UsageError, internal_error
+from fusion_cli.nouns import counted
 from fusion_cli.terminal import clean, one_line
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def announce(
             "set OPENROUTER_API_KEY (a key is at https://openrouter.ai/keys) or add a provider (see the README)."
         )
     if earlier:
-        stands = [_count(len(earlier.responses), "response"), *(["its analysis"] if earlier.analysis else [])]
+        stands = [counted(len(earlier.responses), "response"), *(["its analysis"] if earlier.analysis else [])]
         may_be = dict.fromkeys([*(seat.model for seat in plan.panel), plan.judge, plan.outer])
         asked = ", ".join(model_name(model) for model in may_be if model in asks) or "nobody"
         if earlier.run and not earlier.file:
@@ -79,10 +80,6 @@ def tools_line(plan: Plan, *, answers: bool) -> str:
         if plan.tools_for(model)
     ]
     return "; ".join(dict.fromkeys(parts)) or ("off" if models else "")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _names(tools: Sequence[ServerTool]) -> str:

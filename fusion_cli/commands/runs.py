@@ -156,6 +156,7 @@ def prune_command(
     """
     from fusion_cli import run_folder
     from fusion_cli.context import Context
+    from fusion_cli.nouns import counted
 
     context = Context(ctx.obj)
     old = run_folder.old_files(context.settings.runs_dir, run_folder.read_age(older_than))
@@ -164,7 +165,7 @@ def prune_command(
             run_folder.remove(file.path)
     said = "would be removed" if dry_run else "removed"
     size = sum(file.size for file in old)
-    context.terminal.write_line(f"{len(old)} run{'' if len(old) == 1 else 's'} {said}, {size:,} bytes")
+    context.terminal.write_line(f"{counted(len(old), 'run')} {said}, {size:,} bytes")
 
 
 def _rendered(path: Path, form: str, look: Look, *, with_responses: bool | None = None) -> str:

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from fusion_cli.sinks.live.layout import Line
     from fusion_cli.sinks.live.state import View
 
-# Words before a tool call are no answer: so much of the first turn is held back until that is settled.
-_HELD_BACK_CHARS = 400
 _MARK_CHARS = 8
 
 
@@ -250,7 +248,7 @@ class Text:
         self._pieces.append(text)
         self._held += len(text)
         self.has_text = self.has_text or bool(text)
-        self.is_settled = self.is_settled or is_settled or self._held > _HELD_BACK_CHARS
+        self.is_settled = self.is_settled or is_settled or self._held > events.HELD_BACK_CHARS
 
     def finished(self) -> list[Block]:
         """Return the blocks that are finished since the last time."""
