@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from fusion_cli import events
 from fusion_cli.chat import Citation, Usage
+from fusion_cli.paragraphs import in_lines
 from fusion_cli.results import AskRun
 from fusion_cli.sinks.drawing import rendered
 from fusion_cli.sinks.live.scrollback import Cast, Scrollback
@@ -52,10 +53,15 @@ def still(
         rendered(Text(clean(about.question.strip()), "bold", overflow="fold"), look),
         record,
         kept.taken(),
-        "\n".join(["Sources:", *map(clean, sources)] if sources else []),
+        "\n".join(_below("Sources:", sources, look.width)),
         rendered(Text("\n".join(map(one_line, about.facts)), "dim", overflow="fold"), look),
     ]
     return "\n\n".join(part.strip("\n") for part in parts if part.strip()) + "\n"
+
+
+def _below(heading: str, lines: Sequence[str], width: int) -> list[str]:
+    wrapped = [part for line in lines for part in in_lines(clean(line), width, further=" " * 4)]
+    return [heading, *wrapped] if wrapped else []
 
 
 def _kept(
