@@ -95,8 +95,8 @@ def sink_for(
         return PlainSink(
             terminal, show_answer=show_answer, is_verbose=manner.is_verbose, show_responses=manner.show_responses
         )
-    from fusion_cli.sinks.live.scrollback import Cast
     from fusion_cli.sinks.live.sink import LiveSink
+    from fusion_cli.sinks.live.state import Cast
 
     cast = Cast(
         tuple(panelist.label for panelist in plan.panel),

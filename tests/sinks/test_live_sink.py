@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fusion_cli.events import Event
-    from fusion_cli.sinks.live.scrollback import Cast
+    from fusion_cli.sinks.live.state import Cast
 
 FAILED: list[Event] = [
     events.Warned("the judge z/judge: HTTP 500: no"),

@@ -6,12 +6,12 @@ from fusion_cli import events
 from fusion_cli.chat import Usage
 from fusion_cli.events import Event
 from fusion_cli.sinks.live.state import View, shortened
-from tests.sinks.live_runs import LABELS, judged, panel_at_work, rest_of_panel
+from tests.sinks.live_runs import CAST, LABELS, judged, panel_at_work, rest_of_panel
 
 
 def view_after(*happened: Event, consults: bool = False, answers: bool = True) -> View:
     """Return a view to which these events happened, one a second."""
-    view = View(LABELS, "openai/gpt-5", consults=consults, answers=answers, now=0.0)
+    view = View(CAST._replace(consults=consults, answers=answers), 0.0)
     for number, event in enumerate(happened):
         view.take(event, float(number))
     return view

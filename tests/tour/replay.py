@@ -13,8 +13,8 @@ from fusion_cli.recorded import result_of
 from fusion_cli.results import AskRun
 from fusion_cli.sinks.analysis_text import source_lines
 from fusion_cli.sinks.drawing import Look
-from fusion_cli.sinks.live.scrollback import Cast
 from fusion_cli.sinks.live.sink import LiveSink
+from fusion_cli.sinks.live.state import Cast
 from fusion_cli.sinks.plain import PlainSink
 from fusion_cli.terminal import Terminal
 

@@ -5,7 +5,7 @@ Made of events, in lines that fit; draws nothing that moves, and writes nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from fusion_cli import events
 from fusion_cli.sinks.analysis_view import Findings, analysis_view
@@ -20,29 +20,9 @@ if TYPE_CHECKING:
 
     from fusion_cli.sinks.live.blocks import Block
     from fusion_cli.sinks.live.layout import Line
-    from fusion_cli.sinks.live.state import View
+    from fusion_cli.sinks.live.state import Cast, View
 
 _MARK_CHARS = 8
-
-
-class Cast(NamedTuple):
-    """Who plays in a run, and how much of them is shown.
-
-    Attributes:
-        labels: The panelists, in the order in which they sit.
-        outer: The outer model's slug.
-        consults: Whether that is asked first.
-        answers: Whether it answers in the end.
-        is_verbose: Whether retries and lookups go on the record.
-        show_responses: Whether each response does.
-    """
-
-    labels: tuple[str, ...]
-    outer: str
-    consults: bool
-    answers: bool
-    is_verbose: bool = False
-    show_responses: bool = False
 
 
 class Scrollback:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fusion_cli.sinks.live.layout import Line
-    from fusion_cli.sinks.live.scrollback import Cast
+    from fusion_cli.sinks.live.state import Cast
     from fusion_cli.terminal import Terminal
 
 _FRAME_S, _CLOCK_S = 1 / 12, 1.0
@@ -58,7 +58,7 @@ class LiveSink:
         self._look = look
         self._size = size
         self._now = now
-        self._view = View(cast.labels, cast.outer, consults=cast.consults, answers=cast.answers, now=now())
+        self._view = View(cast, now())
         self._record = Scrollback(cast, self._view, self._look_of_record)
         self._screen = Screen(terminal.draw, size)
         self._timer: asyncio.TimerHandle | None = None

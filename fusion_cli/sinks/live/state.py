@@ -6,7 +6,7 @@ it may come a thousand times a second and is looked at twelve times.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from fusion_cli import events
 from fusion_cli.dollars import shown_dollars
@@ -15,8 +15,6 @@ from fusion_cli.nouns import counted
 from fusion_cli.terminal import Cleaner, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from fusion_cli.chat import Usage
 
 State = Literal["waiting", "thinking", "writing", "searching", "reading", "calling", "again", "done", "failed"]
@@ -124,14 +122,31 @@ class Worker:
         self.forget()
 
 
-class View:
-    """A run as it stands.
+class Cast(NamedTuple):
+    """Who plays in a run, and how much of them is shown.
 
-    Args:
+    Attributes:
         labels: The panelists, in the order in which they sit.
         outer: The outer model's slug.
         consults: Whether that is asked first.
         answers: Whether it answers in the end.
+        is_verbose: Whether retries and lookups go on the record.
+        show_responses: Whether each response does.
+    """
+
+    labels: tuple[str, ...]
+    outer: str
+    consults: bool
+    answers: bool
+    is_verbose: bool = False
+    show_responses: bool = False
+
+
+class View:
+    """A run as it stands.
+
+    Args:
+        cast: Who plays.
         now: The time, in seconds.
 
     Attributes:
@@ -144,16 +159,16 @@ class View:
         warning: The last one, in one line.
     """
 
-    def __init__(self, labels: Iterable[str], outer: str, *, consults: bool, answers: bool, now: float) -> None:
-        self._order = {label: number for number, label in enumerate(labels)}
+    def __init__(self, cast: Cast, now: float) -> None:
+        self._order = {label: number for number, label in enumerate(cast.labels)}
         self.phase: Phase = "start"
         self.seats: dict[str, Worker] = {}
         self.judge: Worker | None = None
-        self.outer = Worker(outer)
+        self.outer = Worker(cast.outer)
         self.engine = self.told = self.warning = ""
-        self._answers = answers
+        self._answers = cast.answers
         self._is_refused = False
-        if consults:  # no event says so before its first word
+        if cast.consults:  # no event says so before its first word
             self._outer_works("outer", now)
 
     @property

@@ -12,8 +12,8 @@ from fusion_cli.chat import Citation, Usage
 from fusion_cli.paragraphs import in_lines
 from fusion_cli.results import AskRun
 from fusion_cli.sinks.drawing import rendered
-from fusion_cli.sinks.live.scrollback import Cast, Scrollback
-from fusion_cli.sinks.live.state import View
+from fusion_cli.sinks.live.scrollback import Scrollback
+from fusion_cli.sinks.live.state import Cast, View
 from fusion_cli.terminal import clean, one_line
 
 if TYPE_CHECKING:
@@ -68,9 +68,9 @@ def _kept(
     run: AskRun | AnalysisRun, result: ToolResult | None, about: About, look: Look, *, with_responses: bool
 ) -> Scrollback:
     """Return what the live view would have kept of the run."""
-    answers, outer = isinstance(run, AskRun), (isinstance(run, AskRun) and run.model) or ""
-    cast = Cast(tuple(about.panel), outer, consults=False, answers=answers)
-    view = View(cast.labels, outer, consults=False, answers=answers, now=0.0)
+    outer = (isinstance(run, AskRun) and run.model) or ""
+    cast = Cast(tuple(about.panel), outer, consults=False, answers=isinstance(run, AskRun))
+    view = View(cast, 0.0)
     kept = Scrollback(cast, view, lambda: look, broken_off="unfinished")
     is_all_there_is = (run.answer if isinstance(run, AskRun) else result and result.analysis) is None
     if result and (with_responses or is_all_there_is):
