@@ -13,6 +13,7 @@ import struct
 import termios
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Self
 
 import pytest
@@ -245,6 +246,16 @@ def test_a_run_is_shown_again_as_it_was_left() -> None:
     assert without == re.sub(r" +$", "", STYLE.sub("", shown), flags=re.MULTILINE)
     assert "\x1b[1;35manthropic/claude-opus-4.8\x1b[0m  answered in" in shown
     assert plain.startswith("## Question\n\nx\n\n## Answer\n")
+
+
+def test_a_file_has_what_the_terminal_shows_without_its_colours() -> None:
+    """Whoever reads it later need not have such a terminal."""
+    with WireServer(default=deliberation()) as server:
+        _, shown = on_a_terminal(*ASK, "-o", "rich:seen", server=server)
+    text = Path("seen").read_text("utf-8")
+    assert "\x1b[1;35manthropic/claude-opus-4.8\x1b[0m  answered in" in shown
+    assert "panel   anthropic/claude-opus-4.8  answered in" in text
+    assert "\x1b" not in text
 
 
 @pytest.mark.parametrize("env", [{"TERM": "dumb"}, {"CI": "true"}, {"NO_COLOR": "1"}])

@@ -54,7 +54,7 @@ def still(
         record,
         kept.taken(),
         "\n".join(_below("Sources:", sources, look.width)),
-        rendered(Text("\n".join(map(one_line, about.facts)), "dim", overflow="fold"), look),
+        rendered(Text("\n".join(one_line(fact, 2000) for fact in about.facts), "dim", overflow="fold"), look),
     ]
     return "\n\n".join(part.strip("\n") for part in parts if part.strip()) + "\n"
 
