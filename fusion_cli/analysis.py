@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
+from fusion_cli.counts import count
 from fusion_cli.folding import fold
 from fusion_cli.foreign import Foreign
 from fusion_cli.json_objects import find_objects
@@ -114,6 +115,10 @@ def _find_object(text: str) -> dict[str, Any]:
     raise AnalysisError("judge_not_valid_json", "no JSON object was found in the reply")
 
 
+def _dropped(what: str, which: str) -> str:
+    return " ".join(filter(None, (what, which, "dropped")))
+
+
 def _said(item: Any, *keys: str) -> Any:
     """Return an item's sentence, or what stands in its place."""
     if not isinstance(item, dict):
@@ -165,7 +170,7 @@ class _Reader:
             rf"|(?P<outer>{several})(?: ?\([^()]*\))?[*_`]*(?::|\s[-–—]\s))[*_`]*\s*"  # noqa: RUF001 - dashes
         )
         self._unknown: set[str] = set()
-        self._dropped: dict[str, int] = {}
+        self._dropped: dict[tuple[str, str], int] = {}
         self._seen: set[str] = set()
         self._quotes: list[Quoted] = []
 
@@ -178,13 +183,13 @@ class _Reader:
             blind_spots=self._section(value, "blind_spots", self._sentence),
         )
         if not any(getattr(analysis, key) for key in _KEYS):
-            why = "; ".join(what.replace("(s)", "s") for what in self._dropped)
+            why = "; ".join(_dropped(f"{noun}s", which) for noun, which in self._dropped)
             raise AnalysisError(
                 "judge_schema_mismatch", f"nothing usable is left of the analysis{f' ({why})' if why else ''}"
             )
         dropped = [
-            f"the judge's analysis: {count} {what.replace('(s)', 's' * (count != 1))}"
-            for what, count in self._dropped.items()
+            f"the judge's analysis: {_dropped(count(number, noun), which)}"
+            for (noun, which), number in self._dropped.items()
         ]
         if self._unknown:
             names = ", ".join(sorted(self._unknown)[:5])
@@ -200,7 +205,7 @@ class _Reader:
         if key in ("partial_coverage", "unique_insights"):
             rows = [part for row in rows for part in self._parts(row)]
         if len(rows) > _MAX_ITEMS:
-            self._drop(f"items over the limit of {_MAX_ITEMS} dropped from {key}", len(rows) - _MAX_ITEMS)
+            self._drop("item", f"of {key} over the limit of {_MAX_ITEMS}", len(rows) - _MAX_ITEMS)
         kept: list[_Row] = []
         for item in rows[:_MAX_ITEMS]:
             if (row := read(item, f"{key}[{len(kept)}]")) is not None:
@@ -234,12 +239,12 @@ class _Reader:
                     kept[label] = (text, _quote(entry))
         topic = self._line(_said(parts, "topic"))
         if not topic or len({fold(text) for text, _ in kept.values()}) < 2:  # one voice contradicts nobody
-            self._drop("contradiction(s) without two stances dropped")
+            self._drop("contradiction", "without two stances")
             return None
         if not self._is_new("\n".join((topic, *(f"{label}: {text}" for label, (text, _) in kept.items())))):
             return None
         if lost:  # of a contradiction that is dropped whole, that is enough to say
-            self._drop("empty or further stance(s) of a panelist dropped", lost)
+            self._drop("empty or further stance", "of a panelist", lost)
         for index, (label, (_, quote)) in enumerate(kept.items()):
             self._quotes.append(Quoted(f"{where}.stances[{index}]", label, quote))
         rows = [Stance(model=label, stance=text) for label, (text, _) in kept.items()]
@@ -250,7 +255,7 @@ class _Reader:
         if not text:
             return None
         if not quotes:
-            self._drop("point(s) belonging to nobody dropped")
+            self._drop("point", "belonging to nobody")
             return None
         if not self._is_new(text):
             return None
@@ -262,7 +267,7 @@ class _Reader:
         if not text:
             return None
         if len(quotes) != 1:
-            self._drop(f"insight(s) belonging to {'several' if quotes else 'nobody'} dropped")
+            self._drop("insight", f"belonging to {'several' if quotes else 'nobody'}")
             return None
         if not self._is_new(text):
             return None
@@ -340,11 +345,11 @@ class _Reader:
         body = text[marks.end() :] if marks else text
         folded = fold(body)
         if folded in _NOTHING:
-            self._drop("empty item(s) dropped")
+            self._drop("empty item")
             return ""
         is_heading = marks and "#" in marks[0] and len(_HEADING_WORD.findall(body)) <= _MAX_HEADING_WORDS
         if is_heading or folded in _SECTIONS:
-            self._drop("stray heading(s) dropped")
+            self._drop("stray heading")
             return ""
         return "" if self._is_foreign(body) else self._named(body)
 
@@ -356,7 +361,7 @@ class _Reader:
     def _is_foreign(self, text: str) -> bool:
         why = self._foreign.why(text)
         if why:
-            self._drop(why)
+            self._drop(*why)
         return bool(why)
 
     def _named(self, text: str) -> str:
@@ -370,10 +375,10 @@ class _Reader:
     def _is_new(self, text: str) -> bool:
         folded = fold(text)
         if folded in self._seen:
-            self._drop("repeated point(s) dropped")
+            self._drop("repeated point")
             return False
         self._seen.add(folded)
         return True
 
-    def _drop(self, what: str, count: int = 1) -> None:
-        self._dropped[what] = self._dropped.get(what, 0) + count
+    def _drop(self, noun: str, which: str = "", number: int = 1) -> None:
+        self._dropped[noun, which] = self._dropped.get((noun, which), 0) + number

@@ -71,7 +71,7 @@ def addressed(
     warnings = []
     for kind in kinds:
         said = f"{'images' if kind == 'image' else 'PDFs'} ({', '.join(_names(plan, kind))})"
-        blind = [str(model) for model in readers if _takes(model, kind, reads) is False]
+        blind = [model.shown for model in readers if _takes(model, kind, reads) is False]
         if blind:
             hint = (
                 "The embedded models read text alone."
@@ -79,12 +79,12 @@ def addressed(
                 else "fusion models shows which can."
             )
             raise UsageError(f"{', '.join(blind)} cannot read {said}", hint=hint)
-        if unknown := [str(model) for model in readers if _takes(model, kind, reads) is None]:
+        if unknown := [model.shown for model in readers if _takes(model, kind, reads) is None]:
             warnings.append(f"whether {', '.join(unknown)} can read {said} is not known: sent all the same")
     judges = plan.judge in asks and (plan.tool_choice != "none" or not answers)
     seen = tuple(kind for kind in kinds if _takes(plan.judge, kind, reads)) if judges else ()
     if judges and (unseen := [name for kind in kinds if kind not in seen for name in _names(plan, kind)]):
-        warnings.append(f"the judge {plan.judge.slug} reads only the names of {', '.join(unseen)}")
+        warnings.append(f"the judge {plan.judge.shown} reads only the names of {', '.join(unseen)}")
     return plan._replace(judge_reads=seen, warnings=(*plan.warnings, *warnings))
 
 

@@ -23,6 +23,7 @@ from fusion_cli.costs import (
     price_of,
     prompt_count,
 )
+from fusion_cli.counts import count
 from fusion_cli.dollars import digits_apart, shown_dollars
 from fusion_cli.errors import CostLimitError, UsageError
 from fusion_cli.fitting import estimated_tokens
@@ -70,7 +71,7 @@ class Budget(NamedTuple):
             CostLimitError: What has to be there at the least is over the limit.
         """
         if whole.unknown and not self.allow_unknown:
-            names = ", ".join(map(str, whole.unknown))
+            names = ", ".join(model.shown for model in whole.unknown)
             raise UsageError(
                 f"a limit of cost cannot be kept, as these models' prices are unknown: {names}",
                 hint="--allow-unknown-cost goes on all the same, and counts only what is known.",
@@ -324,7 +325,7 @@ class Purse:
     @staticmethod
     def _less(steps: int, wished: int, tokens: int, wanted: int) -> str:
         parts = [f"{steps} of {wished} steps with web tools" if steps else "no web tools"] if steps < wished else []
-        parts += [f"a reply of at most {tokens:,} tokens"] if tokens < wanted else []
+        parts += [f"a reply of at most {count(tokens, 'token')}"] if tokens < wanted else []
         return " and ".join(parts)
 
 

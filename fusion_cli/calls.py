@@ -12,6 +12,7 @@ from io import StringIO
 from typing import TYPE_CHECKING, Literal
 
 from fusion_cli import events
+from fusion_cli.counts import count
 from fusion_cli.errors import CostLimitError, EmptyCompletionError, ModelError, OutOfTimeError
 from fusion_cli.phases import Phase
 from fusion_cli.spending import Unlimited
@@ -104,12 +105,11 @@ class Calls:
             self._note(under_way, under_way.whole, None)
             raise
         except Exception as bug:  # costs this call, and not what the others have answered
-            failure = ModelError(f"internal error: {type(bug).__name__}: {bug}")
+            failure = ModelError(f"internal error: {type(bug).__name__}: {bug}", hint="Please report this.")
             self._note(under_way, None, failure)
             raise failure from bug
         if completion.skipped:
-            number = "1 broken event" if completion.skipped == 1 else f"{completion.skipped} broken events"
-            self._warn(f"{label}: {number} of the stream skipped")
+            self._warn(f"{label}: {count(completion.skipped, 'broken event')} of the stream skipped")
         text_needed = text_needed and not (calls_suffice and completion.tool_calls)
         if text_needed and (why := under_way.why_no_answer(completion)):
             empty = EmptyCompletionError(why)

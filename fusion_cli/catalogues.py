@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from fusion_cli.chat import Endpoint, ModelName, Price
+from fusion_cli.counts import count
 from fusion_cli.errors import CredentialError, FusionError, UnreachableError
 from fusion_cli.event_loop import run_to_the_end
 from fusion_cli.keys import obtain_key
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from fusion_cli.context import Context
 
 Modalities = tuple[str, ...] | None
+
+_MOST_NAMED = 5  # with the nearest name of each, that is three or four lines of a terminal
 
 
 class Listing(NamedTuple):
@@ -60,13 +63,17 @@ def list_models(context: Context, named: str | None, *, refresh: bool) -> Listin
         endpoints = {ModelName(name, ""): Endpoint(url)}
         async with ChatClient(endpoints, cache_dir=settings.cache_dir) as client:
             # OpenRouter tells everybody, and a command that brings a key may ask its user for something.
-            key = (lambda: None) if provider.is_openrouter else (lambda: obtain_key(provider))
+            tell = context.terminal.note
+            key = (lambda: None) if provider.is_openrouter else (lambda: obtain_key(provider, tell))
             found = await client.lists.of(url, key=key, refresh=refresh)
             return found, client.notices, client.lists.failures.get(url, "")
 
     found, notices, why = run_to_the_end(ask())
     if found is None:
-        raise UnreachableError(f"the model list of {name} could not be fetched, and none is kept: {one_line(why, 200)}")
+        raise UnreachableError(
+            f"the model list of {name} could not be fetched, and none is kept: {one_line(why, 200)}",
+            hint="fusion config doctor looks for the cause.",
+        )
     return Listing(name, found.models, tuple(notices))
 
 
@@ -91,7 +98,7 @@ def modalities(context: Context, models: Collection[ModelName]) -> Mapping[Model
 
 
 def misspelt(context: Context, models: Collection[ModelName]) -> list[str]:
-    """Return what to say of models that OpenRouter's list does not have, where one is kept; nothing is fetched."""
+    """Return the line on models that OpenRouter's list does not have, if any, where one is kept; nothing is fetched."""
     settings = context.settings
     # A name with a tilde stands for the newest of its kind, and need not be listed.
     named = sorted({model.slug for model in models if model.has_server_tools and not model.slug.startswith("~")})
@@ -102,16 +109,26 @@ def misspelt(context: Context, models: Collection[ModelName]) -> list[str]:
     if folder is None:
         return []
     from fusion_cli.api import catalogue_cache
-    from fusion_cli.api.catalogue import near
 
     kept = catalogue_cache.peek(folder, settings.providers["openrouter"].base_url)
-    said = []
-    for slug in named:
-        if kept and not kept.has(slug):
-            meant = ", ".join(map(one_line, near(kept.models, slug)))
-            where = f"{slug} is not in the model list of {catalogue_cache.age(kept)} ago"
-            said.append(f"{where}; did you mean {meant}?" if meant else where)
-    return said
+    return unlisted(kept, named) if kept else []
+
+
+def unlisted(kept: Catalogue, slugs: Collection[str]) -> list[str]:
+    """Return the line that is said of those of these models that a list does not have, and nothing where it has all."""
+    from fusion_cli.api import catalogue_cache
+    from fusion_cli.api.catalogue import near
+
+    missing = {slug: list(map(one_line, near(kept.models, slug))) for slug in slugs if not kept.has(slug)}
+    where = f"not in the model list of {catalogue_cache.age(kept)} ago"
+    if not missing:
+        return []
+    if len(missing) == 1:
+        ((slug, meant),) = missing.items()
+        return [f"{slug} is {where}" + (f"; did you mean {', '.join(meant)}?" if meant else "")]
+    said = [slug + (f" ({meant[0]}?)" if meant else "") for slug, meant in missing.items()]
+    more = f" and {len(said) - _MOST_NAMED} more" if said[_MOST_NAMED:] else ""
+    return [f"{count(len(said), 'model')} are {where}: {', '.join(said[:_MOST_NAMED])}{more}"]
 
 
 def _embedded(context: Context) -> tuple[ListedModel, ...]:

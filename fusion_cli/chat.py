@@ -20,6 +20,11 @@ class ModelName(NamedTuple):
         return f"{self.provider}:{self.slug}"
 
     @property
+    def shown(self) -> str:
+        """What a person reads of it: its slug, and its provider where that is not OpenRouter."""
+        return self.slug if self.provider == "openrouter" else str(self)
+
+    @property
     def is_local(self) -> bool:
         """Whether the embedded engine serves it; its models cannot call tools."""
         return self.provider == "local"

@@ -15,11 +15,12 @@ import time
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from fusion_cli import __version__
+from fusion_cli.counts import count, lapse
 from fusion_cli.errors import ConfigError, EngineError, FusionError
 from fusion_cli.values import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from fusion_cli.local.weights import Weights
@@ -151,13 +152,19 @@ def own_weights(path: Path) -> Finding:
     return Finding("weights", "ok", f"{where} ({(_size(path) or 0) / 1e6:,.0f} MB)")
 
 
-def catalogues(cache_dir: Path, now: float | None = None) -> tuple[Finding, ...]:
-    """Tell how old the kept lists of models are, at a time in seconds since 1970."""
+def catalogues(cache_dir: Path, servers: Iterable[str], now: float | None = None) -> tuple[Finding, ...]:
+    """Tell how old the kept lists of models are.
+
+    Args:
+        cache_dir: Where they are.
+        servers: The base addresses of those who are configured; what is kept of others is of no use any more.
+        now: The time in seconds since 1970.
+    """
+    from fusion_cli.api.catalogue_cache import path_of
+
     now = time.time() if now is None else now
-    try:
-        found = tuple(_catalogue(path, now) for path in sorted(cache_dir.glob("catalogue-*.json")))
-    except OSError as error:
-        return (Finding("catalogue", "warning", f"{printable(str(cache_dir))}: {error.strerror}"),)
+    paths = dict.fromkeys(path_of(cache_dir, server) for server in servers)
+    found = tuple(_catalogue(path, now) for path in paths if os.path.lexists(path))
     return found or (Finding("catalogue", "ok", "no list of models is kept yet"),)
 
 
@@ -219,8 +226,7 @@ def _catalogue(path: Path, now: float) -> Finding:
         with path.open("rb") as file:
             value: Any = json.loads(file.read(_MAX_CATALOGUE_BYTES))
         fetched_at, server, models = float(value["fetched_at"]), str(value["base_url"]), len(value["data"])
-        hours = max(0.0, now - fetched_at) / 3600
-        age = f"{hours:.0f} hours" if hours < 48 else f"{hours / 24:.0f} days"
+        said = f"{count(models, 'model')}, {lapse(now - fetched_at)} old"
     except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return Finding("catalogue", "warning", f"{where} cannot be read", "The next run that needs it fetches it anew.")
-    return Finding("catalogue", "ok", f"{models} models, {age} old", about=printable(server[:200]))
+    return Finding("catalogue", "ok", said, about=printable(server[:200]))

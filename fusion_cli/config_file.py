@@ -19,7 +19,9 @@ from fusion_cli.values import NAME_PATTERN, Kind, MisfitError, describe, printab
 
 BUILT_IN_PROVIDERS = ("openrouter", "local")
 SEARCH_KEYS = {"brave": "BRAVE_API_KEY", "tavily": "TAVILY_API_KEY"}  # whose, and the variable that holds it
+MEND = "Correct it with: fusion config edit"
 _MAX_BYTES = 1_000_000
+ANOTHER = "Name another file with --config or FUSION_CONFIG, or see to this one."
 
 
 class Key(NamedTuple):
@@ -96,7 +98,7 @@ _CHOICES = (
     ),
     Key("timeout", amounts.DURATION, "how long each call may take to its first words", "300"),
     Key("idle_timeout", amounts.DURATION, "how long a model may pause in the middle of its words", '"2m"'),
-    Key("deadline", amounts.DURATION, "how long the whole run may take", '"30m"'),
+    Key("deadline", amounts.DURATION, "how long the whole run may take, downloads included", '"30m"'),
     Key("quorum", values.QUORUM, "how many responses are enough to close the panel after the grace", "2"),
     Key("grace", amounts.GRACE, "how long the other panelists have once the quorum is there", '"30s"'),
     Key("max_cost", amounts.MONEY, "how many US dollars a run may take", "0.50"),
@@ -178,10 +180,10 @@ def read(path: Path) -> bytes | None:
         return None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "a path that cannot be one"
-        raise ConfigError(f"{printable(str(path))}: expected a readable file, found: {reason}") from None
+        raise ConfigError(f"{printable(str(path))}: expected a readable file, found: {reason}", hint=ANOTHER) from None
     if len(data) > _MAX_BYTES:
         where = printable(str(path))
-        raise ConfigError(f"{where}: expected a config file, found more than {_MAX_BYTES} bytes")
+        raise ConfigError(f"{where}: expected a config file, found more than {_MAX_BYTES:,} bytes", hint=ANOTHER)
     return data
 
 
@@ -198,11 +200,11 @@ def parse(data: bytes, path: Path) -> dict[str, Any]:
         # Python's newline translation is TOML's: CRLF is a line break, and nothing else changes.
         return tomllib.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError:
-        raise ConfigError(f"{where}: expected text in UTF-8, found other bytes") from None
+        raise ConfigError(f"{where}: expected text in UTF-8, found other bytes", hint=MEND) from None
     except RecursionError:
-        raise ConfigError(f"{where}: expected TOML, found deeper nesting than can be read") from None
+        raise ConfigError(f"{where}: expected TOML, found deeper nesting than can be read", hint=MEND) from None
     except ValueError as error:  # TOMLDecodeError, and numbers with too many digits
-        raise ConfigError(f"{where}: expected TOML, found: {shown(str(error), 200)}") from None
+        raise ConfigError(f"{where}: expected TOML, found: {shown(str(error), 200)}", hint=MEND) from None
 
 
 def check(document: Mapping[str, Any], path: Path) -> dict[str, Any]:
@@ -218,7 +220,10 @@ def check(document: Mapping[str, Any], path: Path) -> dict[str, Any]:
     for name in custom:
         if f"providers.{name}.base_url" not in found:
             key = f"providers.{shown(name)}.base_url"
-            raise ConfigError(f"{printable(str(path))}: {key}: expected {values.URL.expects}, found nothing")
+            raise ConfigError(
+                f"{printable(str(path))}: {key}: expected {values.URL.expects}, found nothing",
+                hint=f"A provider starts with its address: fusion config set providers.{_nameable(name)}.base_url URL",
+            )
     known = {"provider": (*BUILT_IN_PROVIDERS, *custom), "preset": (*PRESETS, *document.get("presets", {}))}
     for key, names in known.items():
         if key in found and found[key] not in names:

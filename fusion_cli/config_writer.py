@@ -325,7 +325,9 @@ def _target(path: Path) -> Path:
     except OSError as error:
         raise _unwritable(path, error) from None
     if strange:
-        raise ConfigError(f"{printable(str(path))}: expected a regular file, found something else")
+        raise ConfigError(
+            f"{printable(str(path))}: expected a regular file, found something else", hint=config_file.ANOTHER
+        )
     return target
 
 
@@ -356,7 +358,8 @@ def _make_folder(folder: Path) -> None:
 
 def _unwritable(path: Path, error: OSError) -> ConfigError:
     where = printable(str(path))
-    return ConfigError(f"{where}: expected a writable file, found: {error.strerror or 'an error'}")
+    found = error.strerror or "an error"
+    return ConfigError(f"{where}: expected a writable file, found: {found}", hint=config_file.ANOTHER)
 
 
 def _differs(copy: Path, start: bytes) -> bool:

@@ -269,11 +269,11 @@ class Context:
             from fusion_cli.api.client import ChatClient
 
             async with AsyncExitStack() as stack:
-                endpoints = await self._endpoints(plan, errand.asks, emit, stack)
+                endpoints, timed = await self._endpoints(plan, errand.asks, emit, stack)
                 client = await stack.enter_async_context(
                     ChatClient(endpoints, on_first_request=self._warm_up, cache_dir=self.settings.cache_dir)
                 )
-                finished.append(await story(plan, await self._equipped(plan, client, stack), emit))
+                finished.append(await story(timed, await self._equipped(plan, client, stack), emit))
                 for text in client.notices:
                     notice(text)
 
@@ -299,20 +299,25 @@ class Context:
 
     async def _endpoints(
         self, plan: Plan, models: Collection[ModelName], emit: Emit, stack: AsyncExitStack
-    ) -> dict[ModelName, Endpoint]:
-        """Return where each model is served; the embedded ones are started for that."""
+    ) -> tuple[dict[ModelName, Endpoint], Plan]:
+        """Return where each model is served, and the plan with the time that starting the embedded ones has taken."""
         endpoints = {model: self._endpoint(model, self._key(model)) for model in models}
         local = [model for model in models if model.is_local]
-        if local:
-            from fusion_cli.local.engine import Engine
+        if not local:
+            return endpoints, plan
+        from time import monotonic
 
-            engine = await stack.enter_async_context(
-                Engine(self.settings.models_dir, emit, own_model=self.settings.local_model)
-            )
-            for model in local:
-                slots = max(1, sum(panelist.model == model for panelist in plan.panel))
-                endpoints[model] = await engine.serve(model.slug, slots)
-        return endpoints
+        from fusion_cli.local.engine import Engine
+
+        started, within_s = monotonic(), plan.engine_has_s
+        engine = await stack.enter_async_context(
+            Engine(self.settings.models_dir, emit, own_model=self.settings.local_model, within_s=within_s)
+        )
+        for model in local:
+            slots = max(1, sum(panelist.model == model for panelist in plan.panel))
+            endpoints[model] = await engine.serve(model.slug, slots)
+        took_s = 0.0 if within_s is None else monotonic() - started
+        return endpoints, plan._replace(waited_s=plan.waited_s + took_s)
 
     def obtain_keys(self, models: Collection[ModelName], within_s: float | None) -> float:
         """Open the key files and run the key commands of these models' providers, each once; return how long it took.

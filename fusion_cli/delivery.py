@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from fusion_cli import formats
+from fusion_cli.counts import count
 from fusion_cli.dollars import shown_dollars
 from fusion_cli.errors import DegradedError, FusionError, ModelError, UsageError, internal_error
-from fusion_cli.nouns import counted
 from fusion_cli.terminal import clean, one_line
 
 if TYPE_CHECKING:
@@ -46,9 +46,9 @@ def announce(
             "set OPENROUTER_API_KEY (a key is at https://openrouter.ai/keys) or add a provider (see the README)."
         )
     if earlier:
-        stands = [counted(len(earlier.responses), "response"), *(["its analysis"] if earlier.analysis else [])]
+        stands = [count(len(earlier.responses), "response"), *(["its analysis"] if earlier.analysis else [])]
         may_be = dict.fromkeys([*(seat.model for seat in plan.panel), plan.judge, plan.outer])
-        asked = ", ".join(model_name(model) for model in may_be if model in asks) or "nobody"
+        asked = ", ".join(model.shown for model in may_be if model in asks) or "nobody"
         if earlier.run and not earlier.file:
             source = f"run     takes up {one_line(earlier.run, 80)}: {', '.join(stands)}"
         else:
@@ -56,9 +56,9 @@ def announce(
         terminal.note(f"{source}; asks {asked}")
         if not set(asks) - {plan.outer}:
             return
-    parts = [f"answer {model_name(plan.outer)}"] if answers else []
+    parts = [f"answer {plan.outer.shown}"] if answers else []
     if not answers or plan.tool_choice != "none":
-        parts.insert(0, f"judge {model_name(plan.judge)}")
+        parts.insert(0, f"judge {plan.judge.shown}")
     if plan.tool_choice != "none":
         seats = [seat_name(panelist) for panelist in plan.panel]
         times = {name: f"{seats.count(name)} x " if seats.count(name) > 1 else "" for name in seats}
@@ -91,12 +91,7 @@ def seat_name(panelist: Panelist) -> str:
     slug = panelist.model.slug
     name, _, number = panelist.label.rpartition("#")
     by_slug = panelist.label == slug or (name == slug and number.isdecimal())
-    return model_name(panelist.model) if by_slug else f"{one_line(panelist.label)} ({model_name(panelist.model)})"
-
-
-def model_name(model: ModelName) -> str:
-    """Return what a person reads of a model: its slug, and its provider where that is not OpenRouter."""
-    return model.slug if model.provider == "openrouter" else str(model)
+    return panelist.model.shown if by_slug else f"{one_line(panelist.label)} ({panelist.model.shown})"
 
 
 @contextmanager
@@ -174,7 +169,9 @@ def deliver_analysis(
     if tells_calls:
         tell_calls(run, terminal)
     if run.cause is None and run.analysis is None:
-        raise DegradedError(run.warnings[-1] if run.warnings else "there is no analysis")
+        said = next((text for text in run.warnings if text.startswith("no analysis: ")), "there is no analysis")
+        again = f"Another judge may bring one: fusion judge {run.run} -j MODEL" if run.run and run.responses else ""
+        raise DegradedError(said, hint=again)
     conclude(run, strict=strict)
 
 
@@ -207,7 +204,9 @@ def tell_calls(run: Run, terminal: Terminal) -> None:
         tokens = (usage.prompt_tokens, usage.completion_tokens) if usage else (None, None)
         said = [f"{call.duration_s:.1f} s"]
         said += [
-            f"{number:,} tokens {way}" for number, way in zip(tokens, ("in", "out"), strict=True) if number is not None
+            f"{count(number, 'token')} {way}"
+            for number, way in zip(tokens, ("in", "out"), strict=True)
+            if number is not None
         ]
         said += [f"{call.attempts} attempts"] if call.attempts > 1 else []
         said += [shown_dollars(usage.cost)] if usage and usage.cost is not None else []
@@ -218,7 +217,7 @@ def tell_calls(run: Run, terminal: Terminal) -> None:
 
 def what_it_took(usage: RunUsage) -> str:
     """Return a run's tokens and dollars, and each role's dollars where several played; empty where nothing is known."""
-    tokens = [f"{usage.total_tokens:,} tokens"] if usage.total_tokens else []
+    tokens = [count(usage.total_tokens, "token")] if usage.total_tokens else []
     played = {"panel": usage.by_role.panel, "judge": usage.by_role.judge, "answer": usage.by_role.outer}
     by_role = {name: part.cost for name, part in played.items() if part}
     if not by_role or not (tokens or any(by_role.values())):
@@ -239,7 +238,19 @@ def conclude(run: Run, *, strict: bool | None) -> None:
     if run.cause:
         raise run.cause
     if strict and run.degraded:
-        raise DegradedError("the run is degraded, which --strict does not accept")
+        why = _why_degraded(run)
+        raise DegradedError(f"the run is degraded{f' ({why})' if why else ''}, which --strict does not accept")
+
+
+def _why_degraded(run: Run) -> str:
+    """Return in a few words what is missing; warnings, which -q keeps back, say it at length."""
+    from fusion_cli.results import AskRun, ToolResult
+
+    result = run.result if isinstance(run, AskRun) else run
+    if not isinstance(result, ToolResult):
+        return ""
+    parts = [result.headcount] if result.failed_models else []
+    return ", ".join([*parts, *(["no analysis"] if result.analysis is None else [])])
 
 
 def describe_error(error: FusionError) -> list[str]:

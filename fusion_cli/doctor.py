@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fusion_cli import __version__, checkup
 from fusion_cli.checkup import Finding, problem
 from fusion_cli.choices import Choices
-from fusion_cli.delivery import model_name, seat_name
+from fusion_cli.counts import count
+from fusion_cli.delivery import seat_name
 from fusion_cli.errors import CredentialError, FusionError, NoCreditsError, UnreachableError
 from fusion_cli.keys import obtain_key
 from fusion_cli.paragraphs import in_lines
@@ -43,12 +44,14 @@ class Surroundings(NamedTuple):
         machine: What this machine can do.
         sound_out: Asks a provider with a key whether it is there; None for "offline": nobody is asked.
         terminal: What was found of the terminal.
+        tell: Told what a slow command for a key is waited for; None where nobody watches.
     """
 
     read_settings: Callable[[], Settings]
     machine: Machine
     sound_out: SoundOut | None
     terminal: Finding
+    tell: Callable[[str], None] | None = None
 
 
 def examine(surroundings: Surroundings) -> Iterator[Finding]:
@@ -72,7 +75,8 @@ def examine(surroundings: Surroundings) -> Iterator[Finding]:
             yield from _provider(provider, settings, surroundings, plan, is_needed=provider.name in asked)
     try:
         yield from _embedded(settings, machine, plan, is_needed="local" in asked)
-        yield from checkup.catalogues(settings.cache_dir)
+        servers = (provider.base_url for provider in settings.providers.values() if not provider.is_local)
+        yield from checkup.catalogues(settings.cache_dir, servers)
         yield checkup.data_folder(settings.runs_dir, is_kept=settings.save is not False)
     except FusionError as error:  # no home folder is known, which a run needs, too
         yield problem("data", error)
@@ -157,7 +161,7 @@ def _provider(
     if not is_needed and provider.is_openrouter and not provider.has_key:
         yield Finding("key", "ok", "not set, and not needed", about=provider.name)
         return
-    for finding in _key_and_server(provider, settings, around.sound_out, plan, is_needed=is_needed):
+    for finding in _key_and_server(provider, settings, around, plan, is_needed=is_needed):
         if finding.verdict == "problem" and not is_needed:
             yield finding._replace(verdict="warning")
         else:
@@ -165,9 +169,9 @@ def _provider(
 
 
 def _key_and_server(
-    provider: Provider, settings: Settings, sound_out: SoundOut | None, plan: Plan | None, *, is_needed: bool
+    provider: Provider, settings: Settings, around: Surroundings, plan: Plan | None, *, is_needed: bool
 ) -> Iterator[Finding]:
-    name = printable(provider.name)
+    name, sound_out = printable(provider.name), around.sound_out
     source = settings.sources.get(f"providers.{provider.name}.api_key", "")
     if provider.api_key_env and not provider.has_key:
         yield Finding("key", "problem", "not set", provider.key_hint, name, kind=CredentialError)
@@ -179,7 +183,7 @@ def _key_and_server(
         yield Finding("key", "ok", "a command, not run: a run without flags does not need it", about=name)
         return
     try:
-        key = obtain_key(provider)
+        key = obtain_key(provider, around.tell)
     except FusionError as error:
         yield problem("key", error, name)
         return
@@ -232,7 +236,7 @@ def _server(provider: Provider, sounding: Sounding, plan: Plan | None) -> Findin
         return Finding("provider", "warning", detail, f"It lists: {served}", name, took_s)
     if took_s > _SLOW_S:
         return Finding("provider", "warning", f"{url} answers slowly", "", name, took_s)
-    listed = f", lists {len(sounding.models)} models" if sounding.models else ""
+    listed = f", lists {count(len(sounding.models), 'model')}" if sounding.models else ""
     return Finding("provider", "ok", f"{url} answers{listed}", about=name, took_s=took_s)
 
 
@@ -255,5 +259,5 @@ def _embedded(settings: Settings, machine: Machine, plan: Plan | None, *, is_nee
 
 def _who(plan: Plan) -> str:
     panel = ", ".join(map(seat_name, plan.panel))
-    asked = f"panel {panel}; judge {model_name(plan.judge)}; " if plan.tool_choice != "none" else ""
-    return one_line(f"{asked}answer {model_name(plan.outer)}", 600)
+    asked = f"panel {panel}; judge {plan.judge.shown}; " if plan.tool_choice != "none" else ""
+    return one_line(f"{asked}answer {plan.outer.shown}", 600)

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict
 
 from fusion_cli import __version__, costs
 from fusion_cli.budget import Budget
-from fusion_cli.delivery import model_name, seat_name, tools_line
+from fusion_cli.counts import count
+from fusion_cli.delivery import seat_name, tools_line
 from fusion_cli.dollars import shown_dollars
 from fusion_cli.errors import FusionError
 from fusion_cli.paragraphs import in_lines
@@ -196,7 +197,7 @@ def _table(plan: Plan, whole: costs.Estimate, width: int) -> list[str]:
     rows = [
         (
             "answer" if row.phase == "consult" and alone else _NAMED[row.phase],
-            seat_name(seats[row.label]) if row.phase == "panel" else model_name(row.model),
+            seat_name(seats[row.label]) if row.phase == "panel" else row.model.shown,
             *_numbers(row.calls, row.prompt_tokens, row.completion_tokens, row.dollars),
         )
         for row in whole.rows
@@ -214,7 +215,7 @@ def _table(plan: Plan, whole: costs.Estimate, width: int) -> list[str]:
 def _stacked(cells: Sequence[str], width: int) -> list[str]:
     """Return a row on a narrow screen: who, and below it what that may take, in words."""
     who, model, calls, tokens_in, tokens_out, dollars = cells
-    numbers = f"{calls} call{'s' * (calls != '1')}, {tokens_in} tokens in, {tokens_out} out, {dollars}"
+    numbers = f"{count(calls, 'call')}, {count(tokens_in, 'token')} in, {tokens_out} out, {dollars}"
     return [f"{who:<8}{one_line(model, width - len(_INDENT))}".rstrip(), _wrapped(f"{_INDENT}{numbers}", width)]
 
 
@@ -251,7 +252,7 @@ def _below(plan: Plan, whole: costs.Estimate, *, answers: bool) -> list[str]:
     lines = []
     offered = any(row.tools for row in whole.rows)
     if (tools := tools_line(plan, answers=answers)) and (offered or tools == "off"):
-        steps = f"; at most {plan.max_tool_calls} steps each" if offered else ""
+        steps = f"; at most {count(plan.max_tool_calls, 'step')} each" if offered else ""
         lines.append(f"web     {tools}{steps}")
     limits = plan.limits
     times = [
@@ -260,7 +261,8 @@ def _below(plan: Plan, whole: costs.Estimate, *, answers: bool) -> list[str]:
         f"{_seconds(limits.deadline_s)} for the whole run",
     ]
     if limits.quorum is not None:
-        times.append(f"{_seconds(limits.grace_s)} more once {limits.quorum} have answered")
+        have = "has" if limits.quorum == 1 else "have"
+        times.append(f"{_seconds(limits.grace_s)} more once {limits.quorum} {have} answered")
     lines.append(f"time    {', '.join(times)}")
     if plan.max_cost is not None:
         lines.append(f"limit   {shown_dollars(plan.max_cost)}")

@@ -79,15 +79,15 @@ class Foreign:
         self._task = fold(task)
         self._fence = fence
 
-    def why(self, text: str) -> str:
-        """Return what a sentence is that is not the judge's own, to be counted as; nothing for one that is."""
+    def why(self, text: str) -> tuple[str, str] | None:
+        """Return as what a sentence is counted that is not the judge's own, and which kind; None for one that is."""
         folded = fold(text)
         at = bisect_left(self._planted, folded)  # where what it begins stands, too
         point = self._planted[at] if at < len(self._planted) else ""
         if point and (point == folded or (len(folded) >= _TELLING_CHARS and point.startswith(folded))):
-            return "point(s) copied from an analysis that stands in a response dropped"
+            return "point", "copied from an analysis that stands in a response"
         if len(folded) >= _ECHO_CHARS and folded in self._task:
-            return "echo(es) of the judge's own task dropped"
+            return "sentence", "of the judge's own task"
         if self._fence and self._fence in text:
-            return "point(s) with the delimiter of the prompt dropped"
-        return ""
+            return "point", "with the delimiter of the prompt"
+        return None

@@ -167,7 +167,10 @@ class Guide:
         outcome = Outcome({"provider": name, f"providers.{name}.base_url": url})
         if not keeps_secrets(url):
             if known.has_key:
-                raise ConfigError("a key never travels over http:// to another machine, and this provider has one")
+                raise ConfigError(
+                    "a key never travels over http:// to another machine, and this provider has one",
+                    hint="Give its https:// address, or another name with --provider.",
+                )
             self._dialogue.tell("A key never travels over http:// to another machine: none is asked for.")
             self._is_taken(provider, None)
         elif not self._has_good_key(provider):
@@ -207,7 +210,8 @@ class Guide:
                 self._dialogue.tell("That holds a space or another character that no key has.")
             elif (key is None and provider.is_openrouter) or self._is_taken(provider, key):
                 return key
-        raise CredentialError("no key was accepted: nothing was changed")
+        where = "A key is at https://openrouter.ai/keys." if provider.is_openrouter else "Its server knows which."
+        raise CredentialError("no key was accepted: nothing was changed", hint=where)
 
     def _is_taken(self, provider: Provider, key: str | None) -> bool:
         sounding = self._sound_out(provider, key)

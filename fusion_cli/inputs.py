@@ -13,6 +13,7 @@ from pathlib import Path
 
 from fusion_cli import attachments, prompts
 from fusion_cli.chat import Attachment
+from fusion_cli.counts import count
 from fusion_cli.errors import UsageError
 from fusion_cli.plan import Prompt
 from fusion_cli.terminal import Terminal, one_line
@@ -38,7 +39,7 @@ def read_prompt(argument: str | None, files: Sequence[str], terminal: Terminal, 
         _refuse_no_name(name, "--file")
     named = [argument, *files].count("-")
     if named > 1:
-        raise UsageError("standard input can be read once: '-' stands twice")
+        raise UsageError("standard input can be read once: '-' stands twice", hint="Name a file for one of them.")
     piped = _read_stdin(terminal) if named or terminal.stdin_has_material() else None
     parts = []
     if argument is None or argument == "-":
@@ -49,7 +50,7 @@ def read_prompt(argument: str | None, files: Sequence[str], terminal: Terminal, 
     else:
         question = _as_utf8(argument, "the question")
         if piped and piped.strip() and "-" not in files:
-            terminal.note(f"input   standard input is material: {len(piped):,} characters")
+            terminal.note(f"input   standard input is material: {count(len(piped), 'character')}")
             parts.append(("standard input", piped))
     attached: list[Attachment] = []
     for name in files:
@@ -96,7 +97,7 @@ def read_what_was_asked(text: str | None, file: str | None, terminal: Terminal) 
         return None
     asked = _as_utf8(text or "", "--prompt") if file is None else read_text(file, terminal, said="--prompt-file")
     if not asked.strip():
-        raise UsageError("the prompt is empty")
+        raise UsageError("the prompt is empty", hint="Say what was asked with --prompt TEXT or --prompt-file FILE.")
     return asked.strip()
 
 
@@ -142,7 +143,7 @@ def _read_stdin(terminal: Terminal, limit: int = MAX_BYTES) -> str:
 
 def _stdin_bytes(limit: int) -> bytes:
     if sys.stdin is None:
-        raise UsageError("standard input is closed")
+        raise UsageError("standard input is closed", hint="Name a file instead of -, or pipe something in.")
     try:
         return sys.stdin.buffer.read(limit + 1)
     except (OSError, ValueError) as error:

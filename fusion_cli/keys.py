@@ -51,7 +51,11 @@ def _obtained(provider: Provider, tell: Callable[[str], None] | None, within_s: 
     if provider.api_key_file:
         return read_key_file(provider.api_key_file, f"providers.{shown(provider.name)}.api_key_file")
     if provider.api_key_command:
-        return ask_key_command(provider.api_key_command, shown(provider.name), tell=tell, within_s=within_s)
+        try:
+            return ask_key_command(provider.api_key_command, shown(provider.name), tell=tell, within_s=within_s)
+        except CredentialError as error:
+            error.hint = f"providers.{shown(provider.name)}.api_key_command says what is run: try it by hand."
+            raise
     return None
 
 

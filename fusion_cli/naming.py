@@ -81,7 +81,9 @@ class Names:
                 raise UsageError(f"there is no embedded model {describe(model.slug)}; known are {', '.join(known)}")
         elif not own.is_file():
             source = self._settings.sources.get("local.model", "").removeprefix("environment ")
-            raise ConfigError(f"{'local.model' if source in ('', 'file') else source}: there is no file {own}")
+            named = "local.model" if source in ("", "file") else source
+            way = "fusion config set local.model PATH" if named == "local.model" else f"unset or correct {named}"
+            raise ConfigError(f"{named}: there is no file {own}", hint=f"For another one: {way}")
         return model
 
 

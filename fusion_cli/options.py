@@ -303,7 +303,11 @@ IdleTimeout = Annotated[
 ]
 Deadline = Annotated[
     str | None,
-    typer.Option("--deadline", metavar="TIME", help="How long the whole run may take (30m by default)."),
+    typer.Option(
+        "--deadline",
+        metavar="TIME",
+        help="How long the whole run may take, downloads included (by default 30m, downloads aside).",
+    ),
 ]
 Quorum = Annotated[
     str | None,

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _MOST_BYTES = 1024 * 1024  # of a step's summary, of which GitHub shows nothing where it is larger
 _LIMIT = "GitHub shows no summary of more than 1 MiB"
 _GAP = b"\n\n"
+_NO_FILE = (OSError, ValueError, RuntimeError)  # a name with NUL is a ValueError, a link to itself a RuntimeError
 _ENDINGS = ".html, .md, .json, .jsonl or .txt"
 
 
@@ -176,8 +177,11 @@ def read_outputs(
     """
     targets = [read_target(each, step_summary) for each in named]
     for number, target in enumerate(targets):
-        if target.path.absolute() in [other.path.absolute() for other in targets[:number]]:
-            raise UsageError(f"-o/--output: {one_line(str(target.path), 200)} stands twice")
+        before = next((other.path for other in targets[:number] if _are_one(target.path, other.path)), None)
+        if before is not None:
+            where, there = one_line(str(target.path), 200), one_line(str(before), 200)
+            said = f"{where} stands twice" if where == there else f"{where} is the same file as {there}"
+            raise UsageError(f"-o/--output: {said}", hint="Give each form a file of its own.")
     for target in targets:
         check(target)
     chosen = fit_form(form, as_json=as_json, usual=formats.RICH if looks.draws else formats.PLAIN)
@@ -211,7 +215,7 @@ def read_target(said: str, step_summary: Path | None = None) -> Target:
     if not name or name == "-":
         raise UsageError("-o/--output: expected a file; --format says what standard output gets")
     path = Path(name)
-    is_shared = step_summary is not None and path.absolute() == step_summary.absolute()
+    is_shared = step_summary is not None and _are_one(path, step_summary)
     form = form or (formats.MARKDOWN if is_shared else formats.format_of_file(name))
     if form is None:
         where = one_line(name, 200)
@@ -233,12 +237,12 @@ def check(target: Target) -> None:
         elif target.appends:
             os.close(os.open(target.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666))
             if _room_in(target.path) <= 0:
-                raise UsageError(f"-o/--output: {where} is full: {_LIMIT}")
+                raise UsageError(f"-o/--output: {where} is full: {_LIMIT}", hint="Name another file: -o report.md")
         else:
             handle, temporary = _temporary(target.path.resolve())
             os.close(handle)
             temporary.unlink()
-    except (OSError, ValueError) as error:  # a name with NUL is a ValueError
+    except _NO_FILE as error:
         raise UsageError(f"-o/--output: {where} cannot be written: {_why(error)}") from None
 
 
@@ -279,7 +283,7 @@ def write_out(target: Path, data: bytes, *, force: bool = True) -> None:
             _put(temporary, real)
     except FileExistsError:
         raise UsageError(f"{where} is there already", hint="--force overwrites it.") from None
-    except (OSError, ValueError) as error:
+    except _NO_FILE as error:
         raise FusionError(f"{where} cannot be written: {_why(error)}") from None
     finally:
         if temporary:
@@ -297,7 +301,7 @@ def append(target: Path, data: bytes) -> None:
         with target.open("ab") as file:
             data = _GAP * bool(file.tell()) + data
             if file.tell() + len(data) > _MOST_BYTES:
-                raise FusionError(f"{where} has no room for the run: {_LIMIT}")
+                raise FusionError(f"{where} has no room for the run: {_LIMIT}", hint="Name another file: -o report.md")
             file.write(data)
     except OSError as error:
         raise FusionError(f"{where} cannot be written: {_why(error)}") from None
@@ -310,6 +314,18 @@ def _room_in(summary: Path) -> int:
     except OSError:  # it is made, or `append` says why not
         size = 0
     return _MOST_BYTES - size - len(_GAP) * bool(size)
+
+
+def _are_one(one: Path, other: Path) -> bool:
+    """Tell whether two names lead to one file, there or not: by another way, or over a link."""
+    if one.absolute() == other.absolute():
+        return True
+    try:
+        if _is_special(one):  # a terminal may well be written to under two names
+            return False
+        return os.path.realpath(one) == os.path.realpath(other) or one.samefile(other)
+    except (OSError, ValueError):  # what is not there yet has no second name, and what cannot be a name none at all
+        return False
 
 
 def _is_special(path: Path) -> bool:

@@ -84,7 +84,7 @@ class Plan(NamedTuple):
         max_tool_calls: How many steps with tools each of them may take.
         quotes: Whether the judge gives quotes, which are checked.
         second_look: Whether the responses are judged in reversed order, too.
-        waited_s: How long keys were waited for before the run could begin; its deadline began with that.
+        waited_s: How long keys and embedded models were waited for; the run's deadline began with that.
         max_cost: How many US dollars the run may take; None is any number.
         allow_unknown_cost: Whether models without a known price may be called all the same.
         judge_reads: The kinds of attachments that the judge gets; of the others it reads the names.
@@ -132,6 +132,15 @@ class Plan(NamedTuple):
     def judge_attachments(self) -> tuple[Attachment, ...]:
         """What the judge gets beside the text of the prompt."""
         return tuple(each for each in self.prompt.attachments if each.kind in self.judge_reads)
+
+    @property
+    def engine_has_s(self) -> float | None:
+        """How many seconds the embedded models have to be fetched and started; None is any time.
+
+        Who sets a deadline gets it. The usual one is there for what hangs, and no first download is to end with it.
+        """
+        limit = self.limits.deadline_s
+        return None if limit is None or limit == Limits().deadline_s else max(0.0, limit - self.waited_s)
 
     def tools_for(self, model: ModelName) -> tuple[ServerTool, ...]:
         """Return the tools that a panelist or the judge on this model gets."""

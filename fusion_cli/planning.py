@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeVar
 from fusion_cli import defaults, web_tools
 from fusion_cli.chat import ModelName
 from fusion_cli.choices import Choices, Seat
+from fusion_cli.counts import count
 from fusion_cli.errors import CredentialError, UsageError
 from fusion_cli.naming import Machine, Names, demand_access
 from fusion_cli.plan import (
@@ -316,7 +317,7 @@ def refuse_quorum(choices: Choices, seats: int) -> None:
         UsageError: It is larger than the panel.
     """
     if choices.quorum and choices.quorum > seats:
-        models = f"{seats} models" if seats > 1 else "1 model"
+        models = count(seats, "model")
         raise UsageError(f"the quorum is {choices.quorum}, but the panel has {models}: it could never be reached")
 
 

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from fusion_cli.chat import Attachment, Citation, FunctionTool, Message, OutputSchema, ToolCall
+from fusion_cli.counts import count
 from fusion_cli.fitting import estimated_tokens
 
 Cited = Mapping[str, Sequence[tuple[int, Citation]]]  # letter to pages, each with its number among the run's sources
@@ -199,7 +200,7 @@ def judge_messages(
         cut: Letters of responses that were cut off before their end.
         attachments: Those of the prompt that the reader can take.
     """
-    absent = f"{missing} further respondent(s) gave no response.\n\n" if missing else ""
+    absent = f"{count(missing, 'further respondent')} gave no response.\n\n" if missing else ""
     if cut:
         absent += f"{_CUT.format(letters=', '.join(letter for letter in responses if letter in cut))}\n\n"
     task = JUDGE_TASK.format(letters=", ".join(responses)) + (_QUOTES if quotes else "")

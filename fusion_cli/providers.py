@@ -122,7 +122,10 @@ def key_in(variable: str | None, environ: Mapping[str, str]) -> str | None:
     """
     key = environ.get(variable, "").strip() if variable else ""
     if not fits_header(key):
-        raise ConfigError(f"{variable} holds a line break or another character that cannot stand in a header")
+        raise ConfigError(
+            f"{variable} holds a line break or another character that cannot stand in a header",
+            hint="Set it anew, to the key alone.",
+        )
     return key or None
 
 

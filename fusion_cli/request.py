@@ -174,7 +174,7 @@ class Request(NamedTuple):
             warnings.append("the request's models are left out: they are fallbacks of another outer model")
         unknown = [] if plan.outer.provider == "openrouter" else [key for key in extra if key in _FOR_OPENROUTER]
         if unknown:
-            warnings.append(f"only OpenRouter knows {', '.join(unknown)}: left out for {plan.outer}")
+            warnings.append(f"only OpenRouter knows {', '.join(unknown)}: left out for {plan.outer.shown}")
             extra = {key: value for key, value in extra.items() if key not in unknown}
         inner, untold = self._routing_of_inner_calls(plan)
         limit = self.answer_max_completion_tokens
@@ -202,7 +202,7 @@ class Request(NamedTuple):
             warnings.append(f"the request's {named} {are} not given to panel and judge")
         asked = [f"provider.{key}" for key, value in inner.items() if value not in _ASKS_NOTHING]
         # What an embedded model reads does not leave this machine.
-        others = sorted(str(model) for model in models if not model.has_server_tools and not model.is_local)
+        others = sorted(model.shown for model in models if not model.has_server_tools and not model.is_local)
         if asked and others:
             warnings.append(f"only OpenRouter knows {', '.join(asked)}: nobody holds {', '.join(others)} to it")
         return inner, warnings

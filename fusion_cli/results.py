@@ -188,7 +188,8 @@ class SecondLook(_Shape):
 
 def checks_said(supported: Supported | None, second_look: SecondLook | None) -> list[str]:
     """Return what the checks of an analysis found, a sentence each, as far as there were any."""
-    said = [f"{supported.held} of {supported.checked} attributions have a quote that holds"] if supported else []
+    have = "has" if supported and supported.held == 1 else "have"
+    said = [f"{supported.held} of {supported.checked} attributions {have} a quote that holds"] if supported else []
     agreement = f"{second_look.agreement:.0%}" if second_look else ""
     return [*said, *([f"the second look agrees on {agreement} of the points"] if agreement else [])]
 

@@ -67,7 +67,10 @@ def resumed(
     if saved.prompt and plan.tool_choice == "none":  # a run of `judge` has a panel that is not asked
         plan = plan._replace(tool_choice="required")
     if not answers and plan.tool_choice == "none":
-        raise UsageError(f"the run {saved.summary.run} was asked without a panel: there is nothing to analyze")
+        raise UsageError(
+            f"the run {saved.summary.run} was asked without a panel: there is nothing to analyze",
+            hint="For one with a panel: fusion analyze QUESTION",
+        )
     earlier = saved.as_earlier()
     asks = set[ModelName]()
     if saved.prompt or not answers or (plan.tool_choice != "none" and saved.answer is None):
@@ -89,7 +92,7 @@ def rewritten(saved: SavedRun, flags: Choices, settings: Settings, machine: Mach
     _refuse_running(saved)
     _refuse_other_flags(flags, (*_LIMITS, "model", "provider"), "--from", web=web)
     if not saved.responses:
-        raise UsageError(f"the run {saved.summary.run} has no responses to write from")
+        raise UsageError(f"the run {saved.summary.run} has no responses to write from", hint=_go_on(saved))
     plan = _with_limits(saved.plan, flags)._replace(tool_choice="required")
     if flags.model is not None:
         outer = Names(settings, machine, flags.provider).model(flags.model)
@@ -173,7 +176,7 @@ def _turns(saved: SavedRun) -> tuple[Message, ...]:
     if saved.answer is None:
         raise UsageError(
             f"the run {saved.summary.run} has no answer to continue from",
-            hint=f"To go on with it: fusion ask --resume {saved.summary.run}",
+            hint=_go_on(saved),
         )
     prompt = saved.plan.prompt
     whole = Message("user", prompt.text(), attachments=prompt.attachments)
@@ -199,7 +202,11 @@ def _with_limits(plan: Plan, flags: Choices) -> Plan:
 
 def _refuse_running(saved: SavedRun) -> None:
     if saved.summary.status == "running":
-        raise UsageError(f"the run {saved.summary.run} is still under way")
+        raise UsageError(f"the run {saved.summary.run} is still under way", hint="Wait for its end, or end it first.")
+
+
+def _go_on(saved: SavedRun) -> str:
+    return f"To go on with it: fusion ask --resume {saved.summary.run}"
 
 
 def _refuse_other_flags(flags: Choices, allowed: tuple[str, ...], by: str, *, web: bool) -> None:
@@ -222,4 +229,5 @@ def _refuse_unknown_providers(models: Iterable[ModelName], settings: Settings) -
     for model in models:
         if model.provider not in settings.providers:
             said = f"the provider {model.provider}" if model.provider else "who serves it is not known here, so it"
-            raise UsageError(f"{model.slug} cannot be asked: {said} is not configured")
+            hint = f"Configure it: fusion config set providers.{model.provider or 'NAME'}.base_url URL"
+            raise UsageError(f"{model.slug} cannot be asked: {said} is not configured", hint=hint)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fusion_cli.plan import Plan
 
 LAST = "last"
+ANOTHER = "fusion runs list shows what there is."
 _ID = r"[0-9]{8}T[0-9]{9}-[0-9a-f]{6}"
 _ID_BEGUN = r"[0-9][0-9T]*-?[0-9a-f]*"
 _TAIL_BYTES = 16_384
@@ -147,7 +148,7 @@ def find(folder: Path, name: str, *, command: str | None = None, is_over: bool =
     with suppress(OSError):  # longer than a name can be
         if name and Path(name).is_file():
             return Path(name)
-    raise UsageError(f"there is no run {one_line(name, 80)}", hint="fusion runs list shows what there is.")
+    raise UsageError(f"there is no run {one_line(name, 80)}", hint=ANOTHER)
 
 
 def recorded(folder: Path, run: str) -> Path | None:
@@ -190,13 +191,13 @@ def read(path: Path) -> SavedRun:
                 f"{said} is what --json printed of a run, and no journal of one",
                 hint="fusion judge reads it. What can be shown is what fusion runs export -o FILE.jsonl writes.",
             )
-        raise UsageError(f"{said} is no run's journal, or its beginning is damaged")
+        raise UsageError(f"{said} is no run's journal, or its beginning is damaged", hint=ANOTHER)
     if created.get("version") != VERSION:
         raise UsageError(f"{one_line(str(path), 200)} was written by another version of fusion ({VERSION} is read)")
     try:
         return _Reader(path).read(lines, skipped)
     except (AttributeError, KeyError, TypeError, ValueError):  # pydantic's are ValueErrors
-        raise UsageError(f"{one_line(str(path), 200)} is damaged: its plan cannot be read") from None
+        raise UsageError(f"{one_line(str(path), 200)} is damaged: its plan cannot be read", hint=ANOTHER) from None
 
 
 def _is_printed(data: bytes) -> bool:

@@ -63,7 +63,9 @@ def removable(folder: Path, paths: Sequence[Path]) -> list[Path]:
     """
     for path in paths:
         if path.parent.resolve() != folder.resolve() or not re.fullmatch(_FILE, path.name):
-            raise UsageError(f"{one_line(str(path), 200)} is a file of yours, and not one that fusion keeps")
+            raise UsageError(
+                f"{one_line(str(path), 200)} is a file of yours, and not one that fusion keeps: remove it yourself"
+            )
         if is_running(path):
             raise UsageError(f"{path.stem} is under way", hint="End it first.")
     return list(dict.fromkeys(paths))

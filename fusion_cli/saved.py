@@ -102,7 +102,7 @@ def read_responses(text: str, name: str, prompt: str | None) -> SavedResponses:
     failed = failed if isinstance(failed, list) else []
     broken = [row for row in failed if _is_response(row) and _is_text(row.get("content"))]
     if len(rows) + len(broken) > MAX_PANELISTS:
-        raise UsageError(f"{name} holds {len(rows)} responses; a panel has at most {MAX_PANELISTS}")
+        raise UsageError(f"{name} holds {len(rows) + len(broken)} responses; a panel has at most {MAX_PANELISTS}")
     asked = prompt or value.get("prompt")
     if not _is_text(asked):
         raise UsageError(f"{name} does not say what was asked", hint="Say it with --prompt.")
@@ -155,7 +155,7 @@ def labelled_responses(texts: Sequence[tuple[str, str]], prompt: str | None) -> 
     labels = [label for label, _ in texts]
     for label, text in texts:
         if labels.count(label) > 1:
-            raise UsageError(f"--response: two responses are called {shown(label)}")
+            raise UsageError(f"--response: two responses are called {shown(label)}: give one of them another label")
         if not text.strip():
             raise UsageError(f"--response: the response of {shown(label)} is empty")
     if prompt is None:

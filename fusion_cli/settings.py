@@ -145,7 +145,12 @@ def load(
     if data is None and named_by != "default" and not may_be_missing:
         said = f"{printable(str(path))}: expected a config file, found none (named by {named_by})"
         raise ConfigError(said, hint="fusion config init makes one")
-    values = config_file.check(config_file.parse(data, path), path) if data is not None else {}
+    try:
+        values = config_file.check(config_file.parse(data, path), path) if data is not None else {}
+    except ConfigError as error:
+        if error.hint in ("", config_file.MEND):
+            error.hint = config_file.MEND if config_flag is None else _mend_named(path)
+        raise
     sources = dict.fromkeys(values, "file")
     providers = read_providers(values, sources, path, environ)
     if provider := environ.get("FUSION_PROVIDER", "").strip():
@@ -332,6 +337,12 @@ def _locate(flag: Path | None, environ: Mapping[str, str]) -> tuple[Path, str]:
     if named := environ.get("FUSION_CONFIG", ""):
         return Path(named), "environment FUSION_CONFIG"
     return _user_dir("config") / "config.toml", "default"
+
+
+def _mend_named(path: Path) -> str:
+    import shlex
+
+    return config_file.MEND.replace("fusion", f"fusion --config {printable(shlex.quote(str(path)))}")
 
 
 def _refuse_unknown(name: str, providers: Mapping[str, Provider], named_by: str) -> None:

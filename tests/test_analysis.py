@@ -278,7 +278,7 @@ class TestFailure:
         """A judge that does not know when to stop costs neither time nor screen, and is told on."""
         analysis, dropped = read(consensus=[f"{number}" for number in range(20_000)])
         assert len(analysis.consensus) == 50
-        assert dropped == ["the judge's analysis: 19950 items over the limit of 50 dropped from consensus"]
+        assert dropped == ["the judge's analysis: 19,950 items of consensus over the limit of 50 dropped"]
 
     @pytest.mark.parametrize(
         "filler", [" ", "\n", "#", "-", "# ", "`x", ",", "Response ", "Responses A, ", "\u0301\u0327"]

@@ -107,7 +107,7 @@ class TestAddressing:
         """On the panel or as the outer model, before anything is sent."""
         what = with_files(IMAGE)
         reads = dict.fromkeys(what.models, SEES) | {ModelName("openrouter", blind): ("text",)}
-        with pytest.raises(UsageError, match=rf"^openrouter:{blind} cannot read images \(a\.png\)$"):
+        with pytest.raises(UsageError, match=rf"^{blind} cannot read images \(a\.png\)$"):
             attachments.addressed(what, what.models, reads, answers=True)
 
     def test_a_judge_that_does_not_reads_the_names(self) -> None:
@@ -135,7 +135,7 @@ class TestAddressing:
         assert told.warnings == (
             "whether lab:a, lab:b, lab:o can read PDFs (f.pdf) is not known: sent all the same",
             "whether lab:a, lab:b, lab:o can read images (a.png) is not known: sent all the same",
-            "the judge j reads only the names of f.pdf, a.png",
+            "the judge lab:j reads only the names of f.pdf, a.png",
         )
 
     def test_openrouter_reads_pdfs_for_every_model(self) -> None:

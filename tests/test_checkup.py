@@ -10,6 +10,7 @@ from types import MappingProxyType
 import pytest
 
 from fusion_cli import checkup
+from fusion_cli.api.catalogue_cache import path_of
 from fusion_cli.errors import ConfigError, EngineError
 from fusion_cli.local.weights import Weights
 
@@ -102,17 +103,32 @@ def test_weights_of_ones_own_begin_as_they_should(tmp_path: Path) -> None:
 
 def test_lists_of_models_have_an_age(tmp_path: Path) -> None:
     """Each server's list is told with its age, one that cannot be read is a warning, and none is no harm."""
-    [none] = checkup.catalogues(tmp_path / "cache")
+    server = "http://a/v1"
+    [none] = checkup.catalogues(tmp_path / "cache", [server])
     assert none.verdict == "ok"
     kept = {"base_url": "http://a/v1\x1b[2J", "fetched_at": 1000.0, "data": [{}, {}]}
-    (tmp_path / "catalogue-1.json").write_text(json.dumps(kept))
-    [first] = checkup.catalogues(tmp_path, now=1000.0 + 5 * 3600)
+    path = path_of(tmp_path, server)
+    path.write_text(json.dumps(kept))
+    [first] = checkup.catalogues(tmp_path, [server, server], now=1000.0 + 5 * 3600)
     assert first[:3] == ("catalogue", "ok", "2 models, 5 hours old")
     assert first.about == "http://a/v1\\x1b[2J"
-    assert checkup.catalogues(tmp_path, now=1000.0 + 72 * 3600)[0].detail == "2 models, 3 days old"
+    assert checkup.catalogues(tmp_path, [server], now=1000.0 + 72 * 3600)[0].detail == "2 models, 3 days old"
+    path.write_text(json.dumps(kept | {"data": [{}]}))
+    assert checkup.catalogues(tmp_path, [server], now=1000.0)[0].detail == "1 model, less than a minute old"
     for torn in ("{", "[]", '{"fetched_at": "x", "base_url": 1, "data": 7}', "[" * 100_000):
-        (tmp_path / "catalogue-1.json").write_text(torn)
-        assert checkup.catalogues(tmp_path)[0].verdict == "warning"
+        path.write_text(torn)
+        assert checkup.catalogues(tmp_path, [server])[0].verdict == "warning"
+
+
+def test_lists_of_servers_that_are_gone_are_left_out(tmp_path: Path) -> None:
+    """Whoever is not configured any more is not spoken of, whole or torn as the list may be."""
+    for server, text in (
+        ("http://a/v1", '{"base_url": "http://a/v1", "fetched_at": 1, "data": []}'),
+        ("http://b", "{"),
+    ):
+        path_of(tmp_path, server).write_text(text)
+    assert [each.about for each in checkup.catalogues(tmp_path, ["http://a/v1", "http://c"])] == ["http://a/v1"]
+    assert [each.about for each in checkup.catalogues(tmp_path, ["http://c"])] == [None]
 
 
 def test_a_data_folder_that_cannot_be_written_is_a_warning(tmp_path: Path) -> None:

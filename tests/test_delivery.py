@@ -3,11 +3,14 @@
 import pytest
 
 from fusion_cli.chat import ModelName, ServerTool, Usage
-from fusion_cli.delivery import announce
+from fusion_cli.delivery import announce, conclude, tell_calls
 from fusion_cli.earlier import Earlier
+from fusion_cli.errors import DegradedError
 from fusion_cli.events import PanelCompleted
 from fusion_cli.plan import Panelist, Plan, Prompt, ToolChoice
+from fusion_cli.results import Call
 from fusion_cli.terminal import Terminal
+from tests.sinks.shown_runs import DEGRADED, HAPPY, JUDGE_CALL
 
 SEARCH, FETCH, CLOCK = (ServerTool(f"openrouter:{name}") for name in ("web_search", "web_fetch", "datetime"))
 BOTH = (SEARCH, FETCH)
@@ -126,3 +129,33 @@ def test_only_those_who_will_be_asked_count() -> None:
     )
     assert announced(PLAIN, judge=ROUTED)["web"] == "search and fetch, run by OpenRouter; fetch, run here"
     assert announced(PLAIN, outer=ROUTED)["web"] == "fetch, run here"
+
+
+@pytest.mark.parametrize(
+    ("tokens", "said"), [((1, 0), "1 token in, 0 tokens out"), ((1200, 1), "1,200 tokens in, 1 token out")]
+)
+def test_what_a_call_took_is_said_in_proper_words(tokens: tuple[int, int], said: str) -> None:
+    """One token is no tokens."""
+    lines: list[str] = []
+
+    class Notes(Terminal):
+        def note(self, text: str) -> None:
+            lines.append(text)
+
+    judged = Call.model_validate(JUDGE_CALL)
+    assert judged.usage
+    usage = judged.usage.model_copy(update={"prompt_tokens": tokens[0], "completion_tokens": tokens[1], "cost": None})
+    tell_calls(HAPPY.run.model_copy(update={"calls": [judged.model_copy(update={"usage": usage})]}), Notes())
+    assert lines == [f"call    judge   {judged.label}  9.8 s, {said}"]
+
+
+def test_a_run_that_is_not_good_enough_says_why() -> None:
+    """Who keeps the warnings back with -q learns in a few words what is missing."""
+    conclude(HAPPY.run, strict=True)
+    conclude(DEGRADED.run, strict=False)
+    with pytest.raises(DegradedError) as caught:
+        conclude(DEGRADED.run, strict=True)
+    assert str(caught.value) == "the run is degraded (1 of 3 answered, no analysis), which --strict does not accept"
+    cut_off = HAPPY.run.model_copy(update={"degraded": True})
+    with pytest.raises(DegradedError, match=r"^the run is degraded, which"):
+        conclude(cut_off, strict=True)

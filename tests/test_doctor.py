@@ -1,6 +1,9 @@
 """Promises of `doctor` that take no process: it comes to its end whatever is missing."""
 
+import json
 import os
+import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,3 +31,21 @@ def test_an_unknown_home_is_a_finding(monkeypatch: pytest.MonkeyPatch, tmp_path:
         ("run", "set HOME"),
     ]
     assert doctor.as_json(found)["ready"] is False
+
+
+def test_a_slow_command_for_a_key_is_not_waited_for_in_silence(tmp_path: Path) -> None:
+    """Who watches is told which command it is."""
+    code = "import time; time.sleep(1.5); print('k')"
+    command = shlex.join([sys.executable, "-c", code])
+    (tmp_path / "c.toml").write_text(f"[providers.openrouter]\napi_key_command = {json.dumps(command)}\n")
+    told: list[str] = []
+    around = doctor.Surroundings(
+        lambda: load(tmp_path / "c.toml", environ={}),
+        Machine(lambda: False, lambda: False, list),
+        None,
+        Finding("terminal", "ok", ""),
+        told.append,
+    )
+    keys = [finding.detail for finding in doctor.examine(around) if finding.check == "key"]
+    assert keys == ["set (command), not tried"]
+    assert told == [f"fusion: waiting for the key of openrouter, which {sys.executable} is to print (Ctrl-C ends it)"]

@@ -123,6 +123,10 @@ class TestTable:
             "        5 s more once 2 have answered",
         ]
         assert limit == "limit   $2.50"
+        alone = what._replace(max_tool_calls=1, limits=limits._replace(quorum=1), max_cost=None)
+        web, *time = printed.of(alone)[-3:]
+        assert web.endswith("at most 1 step each")
+        assert time[1].strip() == "5 s more once 1 has answered"
 
 
 class TestObject:

@@ -65,7 +65,10 @@ def test_echoes_and_delimiters_are_no_points() -> None:
     points = ["None of them considered and the prompt needs, a list of sentences", "x ==[ab] end", "A list", "Zebras"]
     analysis, dropped, _ = read_analysis(json.dumps(EMPTY | {"blind_spots": points}), LABELS, foreign)
     assert analysis.blind_spots == ["A list", "Zebras"]
-    assert len(dropped) == 2
+    assert dropped == [
+        "the judge's analysis: 1 sentence of the judge's own task dropped",
+        "the judge's analysis: 1 point with the delimiter of the prompt dropped",
+    ]
     with pytest.raises(AnalysisError, match="nothing usable"):
         read_analysis(json.dumps(EMPTY | {"blind_spots": points[:2]}), LABELS, foreign)
 

@@ -84,10 +84,41 @@ class TestNames:
         assert str(raised.value).isprintable()
         assert list(Path().iterdir()) == []
 
-    def test_a_file_stands_once(self) -> None:
-        """Two forms in one file would be one too many."""
-        with pytest.raises(UsageError, match="stands twice"):
-            read("a.md", "json:./a.md")
+    @POSIX
+    @pytest.mark.parametrize("second", ["a.md", "./a.md", "x/../a.md", "soft.md", "hard.md", "soft/a.md"])
+    def test_a_file_stands_once(self, second: str) -> None:
+        """Two forms in one file would be one too many, whatever it is called the second time."""
+        Path("x").mkdir()
+        Path("soft").symlink_to(".")
+        Path("soft.md").symlink_to("a.md")
+        if second == "hard.md":
+            Path("a.md").touch()
+            Path("hard.md").hardlink_to("a.md")
+        with pytest.raises(UsageError, match=r"(a\.md stands twice|is the same file as a\.md)$"):
+            read("a.md", f"json:{second}")
+        assert len(read("a.md", "x/a.md", "json:x/b.md").targets) == 3
+
+    @POSIX
+    def test_two_names_of_a_device_are_no_mistake(self) -> None:
+        """Nothing is replaced there."""
+        Path("null").symlink_to(os.devnull)
+        assert len(read(f"json:{os.devnull}", "html:null").targets) == 2
+
+    @POSIX
+    def test_a_file_of_several_is_known_by_any_name(self) -> None:
+        """A step's summary is added to, not replaced, whichever way leads to it."""
+        Path("x").mkdir()
+        Path("summary").write_text("theirs")
+        assert read_target("x/../summary", Path("summary")) == Target("markdown", Path("x/../summary"), appends=True)
+
+    @POSIX
+    def test_a_link_to_itself_is_no_file(self) -> None:
+        """It is named as a mistake of the user's."""
+        Path("a.md").symlink_to("a.md")
+        with pytest.raises(UsageError, match=r"^-o/--output: a\.md cannot be written: "):
+            read("a.md")
+        with pytest.raises(FusionError, match=r"^a\.md cannot be written: "):
+            outputs.write_out(Path("a.md"), b"")
 
     def test_what_is_there_is_not_touched_by_the_look(self) -> None:
         """Whether a file can be written is found out beside it."""

@@ -54,6 +54,12 @@ def test_zero_is_no_limit_but_of_a_grace() -> None:
     assert planned(nothing, settings(timeout=5.0, deadline=5.0)).limits == Limits(None, None, None, 1, 0.0)
 
 
+@pytest.mark.parametrize(("deadline", "left"), [(60.0, 58.5), (1.0, 0.0), (0.0, None), (None, None)])
+def test_embedded_models_are_ready_within_a_deadline_that_was_set(deadline: float | None, left: float | None) -> None:
+    """What keys took is gone; the usual limit is for runs that hang, not for a first download."""
+    assert planned(TWO._replace(deadline=deadline))._replace(waited_s=1.5).engine_has_s == left
+
+
 def test_a_deadline_may_be_short() -> None:
     """What is possible, if hardly sensible, is the user's to decide."""
     assert planned(TWO._replace(deadline=0.1, timeout=60.0)).limits.deadline_s == 0.1
@@ -115,5 +121,10 @@ def test_the_help_names_the_defaults() -> None:
     told = " ".join((SNAPSHOTS / "fusion-ask.txt").read_text("utf-8").split())
     defaults = Limits()
     assert (defaults.timeout_s, defaults.idle_timeout_s, defaults.deadline_s, defaults.grace_s) == (300, 120, 1800, 30)
-    for said in ("1h30m (5m by default)", "its words (2m by default)", "run may take (30m by default)", "(30s by"):
+    for said in (
+        "1h30m (5m by default)",
+        "its words (2m by default)",
+        "run may take, downloads included (by default 30m, downloads aside)",
+        "(30s by",
+    ):
         assert said in told

@@ -110,7 +110,7 @@ class TestJudge:
     def test_it_is_told_who_is_missing(self) -> None:
         """A panelist without a response is mentioned, by number alone; otherwise nothing is."""
         fence = prompts.new_fence()
-        assert "2 further respondent(s) gave no response." in text_of(
+        assert "2 further respondents gave no response." in text_of(
             prompts.judge_messages(fence, "Which?", RESPONSES, 2)
         )
         assert "no response" not in text_of(prompts.judge_messages(fence, "Which?", RESPONSES, 0))

@@ -219,7 +219,7 @@ def test_a_named_config_must_exist(tmp_path: Path, named: str) -> None:
         (f"judge = {'[' * 20000}", "expected TOML, found deeper nesting than can be read"),
         (f"judge = {'9' * 5000}", "expected TOML, found: "),
         (b"judge = '\xff'", "expected text in UTF-8, found other bytes"),
-        ("#" * 1_000_001, "expected a config file, found more than 1000000 bytes"),
+        ("#" * 1_000_001, "expected a config file, found more than 1,000,000 bytes"),
     ],
 )  # fmt: skip
 def test_each_mistake_in_the_file_has_its_line(tmp_path: Path, text: str | bytes, said: str) -> None:
@@ -227,10 +227,31 @@ def test_each_mistake_in_the_file_has_its_line(tmp_path: Path, text: str | bytes
     assert refusal(tmp_path, text).startswith(said)
 
 
+@pytest.mark.parametrize("text", ["judge = [", "temperature = 9", "local = 3", b"\xff"])
+def test_a_mistake_in_the_file_has_a_next_step(tmp_path: Path, text: str | bytes) -> None:
+    """The command that opens the very file, whoever named it."""
+    path = tmp_path / "my config.toml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    for flag, command in ((None, "fusion config edit"), (path, f"fusion --config '{path}' config edit")):
+        with pytest.raises(ConfigError) as caught:
+            settings.load(flag, environ={"FUSION_CONFIG": str(path)})
+        assert caught.value.hint == f"Correct it with: {command}"
+
+
+def test_a_provider_without_its_address_is_told_how_to_get_one(tmp_path: Path) -> None:
+    """The very command, with the provider's name in it."""
+    path = tmp_path / "config.toml"
+    path.write_text("[providers.lab]")
+    with pytest.raises(ConfigError) as caught:
+        settings.load(path, environ={})
+    assert "fusion config set providers.lab.base_url URL" in caught.value.hint
+
+
 def test_a_directory_as_config_is_one_line(tmp_path: Path) -> None:
-    """What cannot be read as a file is named, with the system's reason."""
-    with pytest.raises(ConfigError, match="expected a readable file, found: Is a directory"):
+    """What cannot be read as a file is named, with the system's reason, and what else there is."""
+    with pytest.raises(ConfigError, match="expected a readable file, found: Is a directory") as caught:
         settings.load(tmp_path, environ={})
+    assert "--config" in caught.value.hint
 
 
 @pytest.mark.parametrize(

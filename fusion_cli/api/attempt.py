@@ -19,6 +19,7 @@ from fusion_cli.api.failures import error_from_body
 from fusion_cli.api.retry import parse_retry_after_s
 from fusion_cli.api.sse import MAX_EVENT_BYTES, EventDecoder, EventTooLargeError
 from fusion_cli.chat import Delta
+from fusion_cli.counts import count
 from fusion_cli.errors import (
     ModelError,
     ModelRejectedError,
@@ -185,7 +186,7 @@ def _check(assembly: wire.Assembly) -> None:
     if not assembly.ended and not assembly.full:
         raise ModelUnreachableError("the stream ended early")
     if assembly.skipped and not assembly.seen:
-        raise ServerFailedError(f"none of the stream's {assembly.skipped} events can be read")
+        raise ServerFailedError(f"nothing of the stream can be read: {count(assembly.skipped, 'broken event')}")
 
 
 async def _drain(chunks: AsyncIterator[bytes]) -> None:

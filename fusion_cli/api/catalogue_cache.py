@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from fusion_cli.api.catalogue import Catalogue, as_listed, parse
+from fusion_cli.counts import lapse
 
 FRESH_S = 24 * 3600.0
 _MAX_BYTES = 32 * 1024 * 1024
@@ -82,14 +83,8 @@ def is_fresh(catalogue: Catalogue, now: float | None = None) -> bool:
 
 
 def age(catalogue: Catalogue) -> str:
-    """Return how old a list is, for people: in days, or in hours or minutes where it is less than two of them."""
-    minutes = max(0.0, time.time() - catalogue.fetched_at) / 60
-    for unit, length in (("day", 1440), ("hour", 60)):
-        if minutes >= 2 * length:
-            return f"{minutes // length:.0f} {unit}s"
-    if minutes < 1:
-        return "less than a minute"
-    return "1 minute" if minutes < 2 else f"{minutes // 1:.0f} minutes"
+    """Return how old a list is, for people."""
+    return lapse(time.time() - catalogue.fetched_at)
 
 
 def _bytes(path: Path) -> bytes | None:

@@ -23,6 +23,7 @@ from fusion_cli.api.model_lists import ModelLists
 from fusion_cli.api.redaction import without_key, without_whole_key
 from fusion_cli.api.retry import Line, Patience, WaitingBudget
 from fusion_cli.chat import ChatRequest, Completion, Delta, Endpoint, ModelName, Price, Retry
+from fusion_cli.counts import count
 from fusion_cli.errors import KeyRejectedError, ModelError
 from fusion_cli.fitting import estimated_tokens
 from fusion_cli.terminal import one_line
@@ -163,7 +164,7 @@ class ChatClient:
         key, slug, said = endpoint.api_key, request.model.slug, str(error)
         if error.status_code == 413:
             tokens = sum(estimated_tokens(message.content) for message in request.messages)
-            size = f"HTTP 413 for a prompt of about {tokens:,} tokens ({len(attempt.body):,} bytes)"
+            size = f"HTTP 413 for a prompt of about {count(tokens, 'token')} ({len(attempt.body):,} bytes)"
             said = said.replace("HTTP 413", size, 1)
         if is_unknown_model(error):
             said = said if slug in said else f"{said} ({slug})"

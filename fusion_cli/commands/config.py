@@ -92,7 +92,7 @@ def get_command(ctx: typer.Context, key: KeyArgument) -> None:
         if entry.key == key and entry.value is not None:
             context.terminal.write_line(_plain(entry.value))
             return
-    raise FusionError(f"{shown(key)} is not set")
+    raise FusionError(f"{shown(key)} is not set", hint=f"To set it: fusion config set {shown(key)} VALUE")
 
 
 # A negative number is a value to refuse with its key's own words, not an option that does not exist.
@@ -222,7 +222,11 @@ def doctor_command(
         variables=settings.terminal_variables(),
     )
     around = doctor.Surroundings(
-        lambda: context.settings, context.machine, None if offline else context.sound_out, screen
+        lambda: context.settings,
+        context.machine,
+        None if offline else context.sound_out,
+        screen,
+        terminal.note if terminal.stderr_is_tty else None,
     )
     findings = []
     for finding in doctor.examine(around):

@@ -158,7 +158,7 @@ def _work(
         raise UsageError("there is nothing to judge: name a RUN or a FILE, or texts with --response LABEL=FILE")
     named = [label_and_file(said) for said in response]
     if [source, prompt_file, *(file for _, file in named)].count("-") > 1:
-        raise UsageError("standard input can be read once: '-' stands twice")
+        raise UsageError("standard input can be read once: '-' stands twice", hint="Name a file for one of them.")
     asked = read_what_was_asked(prompt, prompt_file, terminal)
     if source is not None and (path := run_files.journal_named(context.settings.runs_dir, source)):
         return _recorded(run_files.read(path), asked, context)
@@ -194,9 +194,10 @@ def _recorded(saved: SavedRun, asked: str | None, context: Context) -> Work:
     """Return the panel of a recorded run; those who had only begun are judged as cut off."""
     from fusion_cli.errors import UsageError
     from fusion_cli.plan import Prompt
+    from fusion_cli.run_files import ANOTHER
 
     if not saved.responses:
-        raise UsageError(f"the run {saved.summary.run} has no responses to judge")
+        raise UsageError(f"the run {saved.summary.run} has no responses to judge", hint=ANOTHER)
     earlier = saved.as_earlier(is_closed=True)._replace(analysis=None, is_judged=False)
     whole = asked or saved.prompt or saved.plan.prompt.text()
     prompt = Prompt(saved.told, whole.removeprefix(saved.told).strip())  # what follows the question is its material

@@ -45,6 +45,7 @@ def models(
 
     from fusion_cli import catalogues, model_table
     from fusion_cli.context import Context
+    from fusion_cli.counts import count
 
     context = Context(ctx.obj)
     terminal = context.terminal
@@ -55,7 +56,7 @@ def models(
     if json:
         terminal.write_json(model_table.as_objects(listing.provider, found))
     elif not found:
-        terminal.note(f"None of the {len(listing.models):,} models of {listing.provider} is called so.")
+        terminal.note(f"No model of {listing.provider} is called so; it lists {count(len(listing.models), 'model')}.")
     elif terminal.stdout_is_tty:
         terminal.write_line("\n".join(model_table.as_table(found, max(40, shutil.get_terminal_size().columns))))
     else:

@@ -156,7 +156,7 @@ def prune_command(
     """
     from fusion_cli import run_folder
     from fusion_cli.context import Context
-    from fusion_cli.nouns import counted
+    from fusion_cli.counts import count
 
     context = Context(ctx.obj)
     old = run_folder.old_files(context.settings.runs_dir, run_folder.read_age(older_than))
@@ -165,7 +165,7 @@ def prune_command(
             run_folder.remove(file.path)
     said = "would be removed" if dry_run else "removed"
     size = sum(file.size for file in old)
-    context.terminal.write_line(f"{counted(len(old), 'run')} {said}, {size:,} bytes")
+    context.terminal.write_line(f"{count(len(old), 'run')} {said}, {count(size, 'byte')}")
 
 
 def _rendered(path: Path, form: str, look: Look, *, with_responses: bool | None = None) -> str:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from fusion_cli.chat import Endpoint
-from fusion_cli.errors import ConfigError, EngineError, FusionError, UsageError
+from fusion_cli.errors import ConfigError, EngineError, FusionError, UnreachableError, UsageError
 from fusion_cli.events import EngineStarting
 from fusion_cli.local.weights import WEIGHTS, obtain
 
@@ -69,12 +69,16 @@ class Engine:
         models_dir: Where weights are kept.
         emit: Gets the progress of downloads and starts, always in the event loop's thread.
         own_model: The user's GGUF file; it stands in for every local model.
+        within_s: How long all may take until they answer, in seconds, downloads included; None is any time.
     """
 
-    def __init__(self, models_dir: Path, emit: Emit, own_model: Path | None = None) -> None:
+    def __init__(
+        self, models_dir: Path, emit: Emit, own_model: Path | None = None, within_s: float | None = None
+    ) -> None:
         self._models_dir = models_dir
         self._emit = emit
         self._own_model = own_model
+        self._until = None if within_s is None else asyncio.get_running_loop().time() + within_s
         self._starts: dict[str, asyncio.Task[_Child]] = {}
 
     async def __aenter__(self) -> Self:
@@ -104,7 +108,7 @@ class Engine:
             UsageError: There is no such local model.
             ConfigError: The own model's file is not there.
             EngineError: The engine is not installed or did not start, or the disk cannot take the weights.
-            UnreachableError: The weights cannot be had.
+            UnreachableError: The weights cannot be had, or not in the time that there is.
         """
         if not installed():
             raise EngineError("the embedded engine is not installed", hint="pip install 'fusion-deliberation[local]'")
@@ -114,7 +118,14 @@ class Engine:
         start = self._starts.get(name)
         if start is None or _is_lost(start):
             start = self._starts[name] = asyncio.create_task(self._start(name, slots))
-        child = await asyncio.shield(start)
+        try:
+            async with asyncio.timeout_at(self._until):
+                child = await asyncio.shield(start)
+        except TimeoutError:
+            raise UnreachableError(
+                f"{name} could not be fetched and started before the run's deadline",
+                hint="Once fetched, it stays. To let one run take the time that needs: --deadline 0",
+            ) from None
         return child.endpoint
 
     async def _start(self, name: str, slots: int) -> _Child:
@@ -182,7 +193,8 @@ class _Child:
                 await child._hand_over(model, slots)
         except TimeoutError:
             await child.stop()
-            raise EngineError(f"the embedded engine did not start within {START_S:.0f} s") from None
+            hint = "A smaller model starts sooner: --preset local-small"
+            raise EngineError(f"the embedded engine did not start within {START_S:.0f} s", hint=hint) from None
         except BaseException:
             await child.stop()
             raise
@@ -201,7 +213,8 @@ class _Child:
         except (ValueError, KeyError, TypeError):
             await self.stop()
             reason = told.get("error") if isinstance(told, dict) else None
-            raise EngineError(f"the embedded engine did not start: {self._reason(reason)}") from None
+            hint = "fusion config doctor looks at the engine and its files."
+            raise EngineError(f"the embedded engine did not start: {self._reason(reason)}", hint=hint) from None
 
     async def _listen(self) -> None:
         """Keep the last of stderr, and keep the pipe from filling up."""

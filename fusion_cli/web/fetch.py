@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Self
 import httpx
 
 from fusion_cli import __version__
+from fusion_cli.counts import count
 from fusion_cli.web.body import MAX_BYTES, Page, read_page
 from fusion_cli.web.guard import Target, WebError, check_address, check_url, is_exempt, redirected
 
@@ -149,7 +150,9 @@ class Fetcher:
             raise WebError("the run is over")
         if task is None:
             if len(self._fetches) >= self._max_fetches:
-                raise WebError(f"this run has fetched {self._max_fetches} pages already, and may fetch no more")
+                raise WebError(
+                    f"this run has fetched {count(self._max_fetches, 'page')} already, and may fetch no more"
+                )
             task = self._fetches[target.url, rules] = asyncio.create_task(self._outcome(target, rules))
         # Shielded: a caller that gives up does not take the page away from the others.
         outcome = await asyncio.shield(task)

@@ -71,8 +71,7 @@ def test_a_model_that_does_not_see_is_named(server: WireServer) -> None:
     told = fusion("ask", *REQUIRED, "-f", "a.png", "-f", "b.jpg", "What is it?", server=server)
     assert told.status == 2
     assert told.stderr == (
-        "fusion: openrouter:anthropic/claude-opus-4.8 cannot read images (a.png, b.jpg)\n"
-        "fusion models shows which can.\n"
+        "fusion: anthropic/claude-opus-4.8 cannot read images (a.png, b.jpg)\nfusion models shows which can.\n"
     )
     assert [request.path for request in server.requests] == [MODELS_PATH]
     assert fusion("ask", *REQUIRED, "What is it?", server=server).status == 0
@@ -84,7 +83,7 @@ def test_what_the_list_does_not_say_is_tried(server: WireServer) -> None:
     told = fusion("ask", "--tool-choice", "none", "-m", "new/model", "-f", "a.png", "--json", "?", server=server)
     assert told.status == 0
     (warning,) = told.json()["warnings"]
-    assert warning == "whether openrouter:new/model can read images (a.png) is not known: sent all the same"
+    assert warning == "whether new/model can read images (a.png) is not known: sent all the same"
     assert len(parts(server.calls()[0])) == 1
 
 

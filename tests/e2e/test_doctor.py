@@ -98,6 +98,7 @@ def test_a_broken_config_is_status_2(tmp_path: Path, text: str) -> None:
     found, said = doctor(status=2, env={"FUSION_CONFIG": str(path)})
     assert found["config"]["verdict"] == found["run"]["verdict"] == "problem"
     assert str(path) in found["config"]["detail"]
+    assert found["config"]["next_step"]
     assert {"python", "terminal", "engine"} <= found.keys()
     assert said.startswith("fusion: no run could start: ")
 

@@ -49,7 +49,7 @@ def test_saved_file_is_judged_under_its_labels(folder: Path) -> None:
     assert [(row["model"], row["label"]) for row in shape["responses"]] == [("x/a", "ann"), ("x/a", "bob")]
     assert attributed(shape) == {"ann", "bob"}
     assert shape["prompt"] == "SQLite?"
-    assert "1 further respondent(s) gave no response" in read
+    assert "1 further respondent gave no response" in read
     assert "ann" not in read
 
 

@@ -95,14 +95,17 @@ def test_a_wrong_key_file_is_one_line_and_status_2(key: str, mode: int, said: st
         assert server.requests == []
 
 
-def test_a_failing_key_command_is_one_line_and_status_4() -> None:
-    """The provider and the program are named, what it printed is not, and nothing was sent."""
+def test_a_failing_key_command_is_status_4() -> None:
+    """The provider, the program and where it is named are told, what it printed is not, and nothing was sent."""
     key_command(f"print({CANARY[:4]!r} + {CANARY[4:]!r}); raise SystemExit(2)")
     with WireServer(default=deliberation(latency_s=0)) as server:
         ended = without_variable(*ASK, server=server)
         assert server.requests == []
     assert (ended.status, ended.stdout) == (4, "")
-    assert ended.stderr == f"fusion: no key for openrouter: {sys.executable} ended with status 2\n"
+    assert ended.stderr.splitlines() == [
+        f"fusion: no key for openrouter: {sys.executable} ended with status 2",
+        "providers.openrouter.api_key_command says what is run: try it by hand.",
+    ]
 
 
 def test_a_refused_key_names_its_source() -> None:

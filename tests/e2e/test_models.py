@@ -75,12 +75,13 @@ class TestList:
 
     @pytest.mark.parametrize("reply", [failure(503), document({"data": []}), document({})])
     def test_offline_and_nothing_kept_is_status_6(self, server: WireServer, reply: Any) -> None:
-        """One line says what is wrong."""
+        """One line says what is wrong, and one what to do."""
         server.script(PATH, reply)
         told = fusion("models", server=server)
         assert (told.status, told.stdout) == (6, "")
-        assert told.stderr.startswith("fusion: the model list of openrouter could not be fetched, and none is kept: ")
-        assert told.stderr.count("\n") == 1
+        said, todo = told.stderr.splitlines()
+        assert said.startswith("fusion: the model list of openrouter could not be fetched, and none is kept: ")
+        assert todo == "fusion config doctor looks for the cause."
 
     def test_json_is_an_array(self, server: WireServer) -> None:
         """Of what was searched for; an empty one where nothing is found."""
@@ -93,7 +94,11 @@ class TestList:
     def test_nothing_found_is_said(self, server: WireServer) -> None:
         """On standard error; it is no failure."""
         told = fusion("models", "nothing", server=server)
-        assert (told.status, told.stdout, told.stderr) == (0, "", "None of the 2 models of openrouter is called so.\n")
+        assert (told.status, told.stdout, told.stderr) == (
+            0,
+            "",
+            "No model of openrouter is called so; it lists 2 models.\n",
+        )
 
     def test_embedded_models_are_listed(self) -> None:
         """Without a key they are the default provider's; where OpenRouter's are is said."""

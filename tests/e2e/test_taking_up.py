@@ -223,7 +223,7 @@ def test_a_run_without_a_panel_can_be_analyzed_where_it_could_have_had_one() -> 
         refused = fusion("analyze", "--resume", "last", server=server)
     assert (analyzed.status, asked) == (0, ["anthropic/claude-opus-4.8", "openai/gpt-5", "z/judge"])
     assert refused.status == 2
-    assert refused.stderr.endswith(" was asked without a panel: there is nothing to analyze\n")
+    assert " was asked without a panel: there is nothing to analyze\n" in refused.stderr
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ def test_fault_01_server_errors_are_retried_and_then_named(faults: Faults) -> No
         assert ran.call(slug)["attempts"] == len(ran.asked("panel", slug)) == 3
         assert any(slug in line and f"HTTP {slug[-3:]}" in line for line in ran.stderr.splitlines())
     [judged] = ran.asked("judge")
-    assert "3 further respondent(s) gave no response" in judged["body"]["messages"][-1]["content"]
+    assert "3 further respondents gave no response" in judged["body"]["messages"][-1]["content"]
 
 
 def test_fault_01_strict_does_not_accept_a_failed_panelist(faults: Faults) -> None:

@@ -56,6 +56,9 @@ def test_fault_21_statuses_of_a_run_without_an_analysis(faults: Faults) -> None:
     analyzed = faults.analyze(*PAIR, judge=judge)
     assert (analyzed.status, len(analyzed.run["responses"])) == (3, 2)
     assert "analysis" not in analyzed.run
+    said, todo = analyzed.stderr.splitlines()[-2:]
+    assert said.startswith("fusion: no analysis: ")
+    assert todo == f"Another judge may bring one: fusion judge {analyzed.run['run']} -j MODEL"
     judged = faults.command("judge", "--json", "-j", judge, "-", stdin=analyzed.stdout.encode())
     assert judged.status == 3
     assert judged.run["failure_reason"] == "judge_not_valid_json"

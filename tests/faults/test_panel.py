@@ -41,5 +41,5 @@ def test_fault_19_one_survivor(faults: Faults) -> None:
     assert ran.result["analysis"]
     assert "1 of 3 answered" in ran.stderr
     [judged] = ran.asked("judge")
-    assert "2 further respondent(s) gave no response" in judged["body"]["messages"][-1]["content"]
+    assert "2 further respondents gave no response" in judged["body"]["messages"][-1]["content"]
     assert faults.ask("fault/http-400", "good/one", more=["--strict"]).status == 3

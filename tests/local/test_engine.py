@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from fusion_cli.chat import Endpoint
-from fusion_cli.errors import ConfigError, EngineError, UsageError
+from fusion_cli.errors import ConfigError, EngineError, UnreachableError, UsageError
 from fusion_cli.events import EngineStarting, Event, Warned
 from fusion_cli.fitting import is_too_long
 from fusion_cli.local.engine import CONTEXT, Engine, installed, memory_is_short
@@ -154,6 +154,22 @@ def test_cancelled_download_leaves_no_thread(tmp_path: Path) -> None:
     with held(tmp_path / f"{SMALL}.lock", lambda: None, lambda: None):
         assert asyncio.run(cancel()) < 1
     assert events == [Warned(f"another fusion is downloading {SMALL}; waiting for it")]
+    assert [path.name for path in tmp_path.iterdir()] == [f"{SMALL}.lock"]
+
+
+def test_download_ends_with_the_runs_time(tmp_path: Path) -> None:
+    """Weights that are not there in time are an error of time, which says how they can be had, and leave nothing."""
+
+    async def begin() -> None:
+        async with Engine(tmp_path, ignore, within_s=0.2) as engine:
+            await engine.serve(SMALL, 1)
+
+    started = time.monotonic()
+    with held(tmp_path / f"{SMALL}.lock", lambda: None, lambda: None):
+        with pytest.raises(UnreachableError, match=rf"^{SMALL} could not be .* before the run's deadline$") as caught:
+            asyncio.run(begin())
+        assert 0.2 <= time.monotonic() - started < 10
+    assert "--deadline 0" in caught.value.hint
     assert [path.name for path in tmp_path.iterdir()] == [f"{SMALL}.lock"]
 
 

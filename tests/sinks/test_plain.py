@@ -262,8 +262,8 @@ class TestLookingUp:
     def test_an_answer_says_how_many_sources_it_has(self, number: int, said: str) -> None:
         """They are counted where there are any, between the tokens and a cut."""
         pages = tuple(Citation(f"https://e.org/{n}", "T") for n in range(number))
-        event = completed(usage=Usage(completion_tokens=7), truncated=True)._replace(citations=pages)
-        assert shown(event).notes == [f"panel   x/y  answered in 1.3 s, 7 tokens{said}, cut off"]
+        event = completed(usage=Usage(completion_tokens=1), truncated=True)._replace(citations=pages)
+        assert shown(event).notes == [f"panel   x/y  answered in 1.3 s, 1 token{said}, cut off"]
 
 
 @pytest.mark.parametrize("from_run", [None, "20261128T1", ""])

@@ -166,7 +166,7 @@ def test_failed_panelist_degrades() -> None:
     assert run.result.model_dump()["failed_models"] == [
         {"model": "b", "label": "b", "error": "HTTP 502: broken", "status_code": 502}
     ]
-    assert "1 further respondent(s) gave no response" in models.requests("judge")[0].messages[-1].content
+    assert "1 further respondent gave no response" in models.requests("judge")[0].messages[-1].content
     assert "panel.failed" in seen.types()
 
 

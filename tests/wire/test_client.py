@@ -257,7 +257,7 @@ class TestFailure:
     @pytest.mark.parametrize(
         ("reply", "said"),
         [
-            (streamed("{", "7", "[DONE]"), "none of the stream's 2 events can be read"),
+            (streamed("{", "7", "[DONE]"), "nothing of the stream can be read: 2 broken events"),
             (streamed('{"choices": [{"delta": {}, "finish_reason": "error"}]}'), "with an error that it does not name"),
         ],
         ids=["unreadable", "error"],

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from fusion_cli.counts import count
 from fusion_cli.dollars import shown_dollars
 from fusion_cli.sinks.live.wrapping import cells, cut, last_lines, padded
 
@@ -134,9 +135,9 @@ def figures_of(worker: Worker, now: float) -> list[str]:
     elif worker.since is not None:
         figures.append(clock(now - worker.since))
     if worker.tokens is not None:
-        figures.append(f"{worker.tokens:,} tokens")
+        figures.append(count(worker.tokens, "token"))
     elif worker.estimated_tokens and worker.state != "failed":
-        figures.append(f"~{worker.estimated_tokens:,} tokens")
+        figures.append(f"~{count(worker.estimated_tokens, 'token')}")
     if worker.cost is not None:
         figures.append(shown_dollars(worker.cost))
     return figures

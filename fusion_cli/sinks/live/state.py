@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from fusion_cli import events
+from fusion_cli.counts import count
 from fusion_cli.dollars import shown_dollars
 from fusion_cli.errors import DROPPED
-from fusion_cli.nouns import counted
 from fusion_cli.terminal import Cleaner, one_line
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ class View:
             case events.AnalysisInProgress(model, responses):
                 self.phase, self.judge = "judge", Worker(model)
                 self.judge.begin(now)
-                self.judge.about = f"reads {counted(responses, 'response')}"
+                self.judge.about = f"reads {count(responses, 'response')}"
             case events.AnalysisCompleted() | events.AnalysisFailed():
                 self.phase = "start"
                 if self._answers:
@@ -246,7 +246,7 @@ class View:
         took = earlier or timed
         if isinstance(event, events.PanelCompleted):
             seat.tokens, seat.cost = event.usage.completion_tokens, event.usage.cost
-            sources = f", {counted(len(event.citations), 'source')}" if event.citations else ""
+            sources = f", {count(len(event.citations), 'source')}" if event.citations else ""
             cut = ", cut off" if event.truncated else ""
             seat.end("done", took_s, f"answered{took}{'' if earlier else spent(event.usage)}{sources}{cut}")
             return
@@ -266,7 +266,7 @@ def shortened(error: str) -> str:
 
 def spent(usage: Usage) -> str:
     """Return what a call wrote and cost, as far as that is known, each after a comma."""
-    tokens = "" if usage.completion_tokens is None else f", {counted(usage.completion_tokens, 'token')}"
+    tokens = "" if usage.completion_tokens is None else f", {count(usage.completion_tokens, 'token')}"
     return tokens + ("" if usage.cost is None else f", {shown_dollars(usage.cost)}")
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fusion_cli.counts import count
 from fusion_cli.dollars import shown_dollars
 from fusion_cli.marks import marked
-from fusion_cli.nouns import counted
 from fusion_cli.results import AskRun, checks_said
 from fusion_cli.sinks.page.plot import plot
 from fusion_cli.sinks.page.style import SEATS, STYLE
@@ -110,7 +110,7 @@ def _asked(question: str, title: str, run: Run, result: ToolResult | None) -> It
 def _why_degraded(result: ToolResult | None) -> str:
     whys = []
     if result and result.failed_models:
-        whys.append(f"{counted(len(result.failed_models), 'panelist')} failed")
+        whys.append(f"{count(len(result.failed_models), 'panelist')} failed")
     if result and result.analysis is None:
         whys.append("there is no analysis")
     return ", ".join(whys)
