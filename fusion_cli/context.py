@@ -24,7 +24,6 @@ from fusion_cli.errors import (
 )
 from fusion_cli.event_loop import cancelling, run_to_the_end
 from fusion_cli.events import fan_out
-from fusion_cli.formats import RICH
 from fusion_cli.keys import obtain_key
 from fusion_cli.naming import Machine
 from fusion_cli.showing import Manner, given_back_when_stopped, prepare, sink_for
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Sequence
     from pathlib import Path
 
+    from fusion_cli.about import Watch
     from fusion_cli.api.probe import Sounding
     from fusion_cli.chat import ModelClient, ModelName, Price
     from fusion_cli.choices import Choices
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from fusion_cli.results import AnalysisRun, AskRun
     from fusion_cli.settings import Settings
     from fusion_cli.sinks.journal import Journal
-    from fusion_cli.timeline import Watch
 
     Story = Callable[[Plan, ModelClient, Emit], Awaitable["R"]]
 
@@ -89,7 +88,7 @@ class Context:
         self.terminal = Terminal()
         if sys.stdout is None:
             raise UsageError("standard output is closed: there is nowhere to put the answer")
-        self._draws = prepare(self.terminal, manner)
+        self.looks = prepare(self.terminal, manner)
 
     @cached_property
     def settings(self) -> Settings:
@@ -133,7 +132,8 @@ class Context:
             form,
             () if dry_run else named,
             as_json=as_json,
-            is_terminal=self.terminal.stdout_is_tty,
+            looks=self.looks,
+            shows_responses=self._manner.show_responses,
             step_summary=settings_module.step_summary(),
         )
 
@@ -158,9 +158,9 @@ class Context:
         Raises:
             FusionError: The run could not be started, did not succeed, or was ended by a signal.
         """
+        from fusion_cli.about import Watch
         from fusion_cli.events import RunCompleted, Warned
         from fusion_cli.sinks.journal import Journal
-        from fusion_cli.timeline import Watch
 
         is_ask = errand.command == "ask"
         shows = sink_for(
@@ -169,10 +169,10 @@ class Context:
             plan,
             answers=is_ask,
             show_answer=is_ask and outputs.is_for_people and self.terminal.stdout_is_tty,
-            draws=self._draws and outputs.form == RICH,
+            draws=outputs.draws,
         )
         watch = Watch(plan.outer.slug if is_ask else "")
-        sinks: list[Emit] = [shows, watch]
+        sinks: list[Emit] = [shows, watch] if outputs.has_reports else [shows]
         notices: list[str] = []
 
         def notice(text: str) -> None:
@@ -371,7 +371,7 @@ class Context:
         gc.enable()
         loop = asyncio.get_running_loop()
         loop.run_in_executor(None, import_module, "fusion_cli.analysis")
-        if self._draws:
+        if self.looks.draws:
             loop.run_in_executor(None, import_module, "rich.markdown")
 
 

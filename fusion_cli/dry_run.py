@@ -5,7 +5,6 @@ Shapes, and their table for people. The numbers are `costs`'; the object's keys 
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
@@ -16,6 +15,7 @@ from fusion_cli.counts import count
 from fusion_cli.delivery import seat_name, tools_line
 from fusion_cli.dollars import shown_dollars
 from fusion_cli.errors import FusionError
+from fusion_cli.paragraphs import in_lines
 from fusion_cli.terminal import one_line
 
 if TYPE_CHECKING:
@@ -270,7 +270,7 @@ def _below(plan: Plan, whole: costs.Estimate, *, answers: bool) -> list[str]:
 
 
 def _wrapped(line: str, width: int) -> str:
-    return textwrap.fill(line, width, subsequent_indent=_INDENT, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(in_lines(line, width, further=_INDENT))
 
 
 def _seconds(value: float | None) -> str:

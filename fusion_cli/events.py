@@ -14,6 +14,9 @@ from fusion_cli.errors import InterruptError
 if TYPE_CHECKING:  # pydantic takes 100 ms to import, and no event needs it before the panel has answered
     from fusion_cli.results import Analysis, Quote, Run, SecondLook, Supported
 
+# Words before a tool call are no answer: so much of a first turn is shown to nobody until that is settled.
+HELD_BACK_CHARS = 400
+
 
 class Warned(NamedTuple):
     """Something the user should know, in one line."""

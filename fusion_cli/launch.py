@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from fusion_cli import delivery, formats
+from fusion_cli.about import About
 from fusion_cli.attachments import addressed
 from fusion_cli.catalogues import misspelt, modalities
 from fusion_cli.errors import UnwrittenError
@@ -17,14 +18,13 @@ from fusion_cli.errors import UnwrittenError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
+    from fusion_cli.about import Watch
     from fusion_cli.context import Context, Errand
     from fusion_cli.earlier import Earlier
-    from fusion_cli.formats import About
     from fusion_cli.outputs import Outputs
     from fusion_cli.plan import Plan
     from fusion_cli.results import AnalysisRun, AskRun
     from fusion_cli.terminal import Terminal
-    from fusion_cli.timeline import Watch
 
 R = TypeVar("R", "AskRun", "AnalysisRun")
 
@@ -94,7 +94,7 @@ def about_run(run: AskRun | AnalysisRun, plan: Plan, command: str, watch: Watch)
     """Return what a report tells of a run that has just ended."""
     facts = formats.facts_of(run, command, watch.at, watch.duration_s, delivery.what_it_took(run.usage))
     seats = [seat.label for seat in plan.panel]
-    return formats.About(plan.prompt.question, facts, watch.unfinished, watch.rows(), seats)
+    return About(plan.prompt.question, facts, watch.unfinished, watch.rows(), seats, watch.happened)
 
 
 @contextmanager

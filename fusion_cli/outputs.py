@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from fusion_cli import formats
+from fusion_cli.about import About
 from fusion_cli.errors import FusionError, InterruptError, UsageError, internal_error
+from fusion_cli.showing import Looks
 from fusion_cli.terminal import one_line
 from fusion_cli.values import shown
 
@@ -20,10 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fusion_cli.events import Emit
-    from fusion_cli.formats import About
     from fusion_cli.results import AnalysisRun, AskRun
+    from fusion_cli.sinks.drawing import Look
     from fusion_cli.terminal import Terminal
 
+_MOST_BYTES = 1024 * 1024  # of a step's summary, of which GitHub shows nothing where it is larger
+_LIMIT = "GitHub shows no summary of more than 1 MiB"
+_GAP = b"\n\n"
 _NO_FILE = (OSError, ValueError, RuntimeError)  # a name with NUL is a ValueError, a link to itself a RuntimeError
 _ENDINGS = ".html, .md, .json, .jsonl or .txt"
 
@@ -42,6 +47,9 @@ class Outputs:
     Args:
         form: The form on standard output.
         targets: The files.
+        looks: What can be drawn on both.
+        is_chosen: Whether somebody said which form that is.
+        shows_responses: Whether each response is in what does not have it by itself.
 
     Attributes:
         is_delivered: Whether a run has come to its delivery, so that nothing need be told in its place.
@@ -49,18 +57,40 @@ class Outputs:
         lines: What makes the lines of the events, once it has begun.
     """
 
-    def __init__(self, form: str, targets: Sequence[Target] = ()) -> None:
+    def __init__(
+        self,
+        form: str,
+        targets: Sequence[Target] = (),
+        looks: Looks = Looks(),  # noqa: B008 - immutable
+        *,
+        is_chosen: bool = False,
+        shows_responses: bool = False,
+    ) -> None:
         self.form = form
         self.targets = tuple(targets)
+        self.looks = looks
+        self.is_chosen = is_chosen
+        self._shows_responses = shows_responses
         self.is_delivered = False
         self.failure: FusionError | None = None
         self.lines: Emit | None = None
         self._lines: list[str] = []
 
     @property
+    def draws(self) -> bool:
+        """Whether the run is drawn on standard output while it goes on."""
+        return self.form == formats.RICH and self.looks.draws
+
+    @property
     def is_for_people(self) -> bool:
         """Whether standard output has the result alone, as a person reads it."""
-        return self.form in (formats.RICH, formats.PLAIN)
+        return self.draws or self.form == formats.PLAIN
+
+    @property
+    def has_reports(self) -> bool:
+        """Whether the run is told again when it is over, for which somebody has to listen."""
+        forms = {target.form for target in self.targets} | ({self.form} if not self.is_for_people else set())
+        return not forms <= {formats.JSON, formats.JSON_LINES}
 
     @property
     def has_lines(self) -> bool:
@@ -86,7 +116,7 @@ class Outputs:
         if self.failure:
             raise self.failure
         if not self.is_for_people and self.form != formats.JSON_LINES:
-            terminal.write(formats.rendered(self.form, run, about))
+            terminal.write(self._rendered(self.form, run, about, self.looks.screen))
 
     def write_files(self, run: AskRun | AnalysisRun, about: About | None) -> list[FusionError]:
         """Write the files; return what went wrong, each by itself.
@@ -104,7 +134,9 @@ class Outputs:
                 continue
             try:
                 is_lines = form == formats.JSON_LINES
-                text = "".join(self._lines) if is_lines else formats.rendered(form, run, about or formats.About("", ()))
+                told = about or About("", ())
+                most = _room_in(path) if appends else None
+                text = "".join(self._lines) if is_lines else self._rendered(form, run, told, self.looks.page, most)
                 (append if appends else write_out)(path, text.encode("utf-8", "backslashreplace"))
             except InterruptError:
                 raise
@@ -114,9 +146,21 @@ class Outputs:
                 errors.append(FusionError(f"{one_line(str(path), 200)}: {internal_error(bug)}"))
         return errors
 
+    def _rendered(
+        self, form: str, run: AskRun | AnalysisRun, about: About, look: Look, most_bytes: int | None = None
+    ) -> str:
+        responses = self._shows_responses or None
+        return formats.rendered(form, run, about, look, with_responses=responses, most_bytes=most_bytes)
+
 
 def read_outputs(
-    form: str | None, named: Sequence[str], *, as_json: bool, is_terminal: bool, step_summary: Path | None
+    form: str | None,
+    named: Sequence[str],
+    *,
+    as_json: bool,
+    looks: Looks,
+    step_summary: Path | None,
+    shows_responses: bool = False,
 ) -> Outputs:
     """Return where a run goes, once it is clear that it can go there.
 
@@ -124,8 +168,9 @@ def read_outputs(
         form: What `--format` said.
         named: What each `-o` said: FILE, or FORMAT:FILE.
         as_json: Whether `--json` was given.
-        is_terminal: Whether standard output is a terminal.
+        looks: What can be drawn.
         step_summary: The file that others write to, too, and that is shown as Markdown.
+        shows_responses: Whether each response is in what does not have it by itself.
 
     Raises:
         UsageError: A format is none, two options contradict each other, or a file cannot be written.
@@ -139,16 +184,16 @@ def read_outputs(
             raise UsageError(f"-o/--output: {said}", hint="Give each form a file of its own.")
     for target in targets:
         check(target)
-    return Outputs(fit_form(form, as_json=as_json, is_terminal=is_terminal), targets)
+    chosen = fit_form(form, as_json=as_json, usual=formats.RICH if looks.draws else formats.PLAIN)
+    return Outputs(chosen, targets, looks, is_chosen=form is not None, shows_responses=shows_responses)
 
 
-def fit_form(form: str | None, *, as_json: bool, is_terminal: bool) -> str:
-    """Return the form of standard output.
+def fit_form(form: str | None, *, as_json: bool, usual: str) -> str:
+    """Return the form of standard output; where nobody says which, it is the usual one.
 
     Raises:
         UsageError: It is none, or `--json` says another.
     """
-    usual = formats.RICH if is_terminal else formats.PLAIN
     chosen = formats.fit_format(form) if form is not None else formats.JSON if as_json else usual
     if as_json and chosen != formats.JSON:
         raise UsageError("--json and --format both say how to print it: choose one")
@@ -164,11 +209,9 @@ def read_target(said: str, step_summary: Path | None = None) -> Target:
     before, colon, after = said.partition(":")
     form, name = (before, after) if colon and before in formats.FORMATS else (None, said)
     if colon and form is None and re.fullmatch("[a-z]{2,10}", before):  # a letter alone is a drive
-        known = ", ".join(each for each in formats.FORMATS if each != formats.RICH)
+        known = ", ".join(formats.FORMATS)
         hint = f"For a file of that name: -o ./{one_line(said, 200)}"
         raise UsageError(f"-o/--output: expected one of {known} before the colon, found {shown(before)}", hint=hint)
-    if form == formats.RICH:
-        raise UsageError("-o/--output: rich is for a terminal, a file takes plain")
     if not name or name == "-":
         raise UsageError("-o/--output: expected a file; --format says what standard output gets")
     path = Path(name)
@@ -193,6 +236,8 @@ def check(target: Target) -> None:
                 raise UsageError(f"-o/--output: {where} is a folder")
         elif target.appends:
             os.close(os.open(target.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666))
+            if _room_in(target.path) <= 0:
+                raise UsageError(f"-o/--output: {where} is full: {_LIMIT}", hint="Name another file: -o report.md")
         else:
             handle, temporary = _temporary(target.path.resolve())
             os.close(handle)
@@ -246,16 +291,29 @@ def write_out(target: Path, data: bytes, *, force: bool = True) -> None:
 
 
 def append(target: Path, data: bytes) -> None:
-    """Write to the end of a file that others write to, too, set off by an empty line.
+    """Write to the end of a step's summary, which others write to, too, set off by an empty line.
 
     Raises:
-        FusionError: It cannot be written.
+        FusionError: It cannot be written, or would be too large to be shown at all.
     """
+    where = one_line(str(target), 200)
     try:
         with target.open("ab") as file:
-            file.write((b"\n\n" if file.tell() else b"") + data)
+            data = _GAP * bool(file.tell()) + data
+            if file.tell() + len(data) > _MOST_BYTES:
+                raise FusionError(f"{where} has no room for the run: {_LIMIT}", hint="Name another file: -o report.md")
+            file.write(data)
     except OSError as error:
-        raise FusionError(f"{one_line(str(target), 200)} cannot be written: {_why(error)}") from None
+        raise FusionError(f"{where} cannot be written: {_why(error)}") from None
+
+
+def _room_in(summary: Path) -> int:
+    """Return how many bytes can still be appended."""
+    try:
+        size = summary.stat().st_size
+    except OSError:  # it is made, or `append` says why not
+        size = 0
+    return _MOST_BYTES - size - len(_GAP) * bool(size)
 
 
 def _are_one(one: Path, other: Path) -> bool:

@@ -109,5 +109,6 @@ def analysis_in(lines: Iterable[dict[str, Any]]) -> AnalysisCompleted | None:
                 results.Supported.model_validate(supported) if supported else None,
                 results.SecondLook.model_validate(look) if look else None,
                 None if quotes is None else [results.Quote.model_validate(quote) for quote in quotes],
+                text(line, "from_run") or None,
             )
     return None

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NoReturn, TextIO, cast
 
 from fusion_cli.errors import ClosedPipeError, FusionError
+from fusion_cli.paragraphs import in_lines
 
 if TYPE_CHECKING:
     from io import TextIOWrapper
@@ -235,14 +236,13 @@ class Terminal:
 
 def _wrapped(text: str) -> str:
     import shutil
-    import textwrap
 
     try:  # standard output may be a file, and as wide as nobody sees it
         columns = os.get_terminal_size(sys.stderr.fileno()).columns
     except (OSError, ValueError, AttributeError):
         columns = 0
     width = max(20, (columns or shutil.get_terminal_size().columns) - 1)
-    return textwrap.fill(text, width, subsequent_indent="        ", break_long_words=False, break_on_hyphens=False)
+    return "\n".join(in_lines(text, width, further=" " * 8))
 
 
 def _write_whole(stream: TextIO, text: str) -> None:

@@ -6,18 +6,33 @@ from pathlib import Path
 import pytest
 
 from fusion_cli import formats, outputs
+from fusion_cli.about import About
 from fusion_cli.errors import ClosedPipeError, FusionError, UsageError
 from fusion_cli.outputs import Outputs, Target, read_outputs, read_target
+from fusion_cli.results import ToolResult
+from fusion_cli.showing import Looks
 from fusion_cli.terminal import Terminal
-from tests.sinks.shown_runs import FACTS, HAPPY, QUESTION
+from tests.sinks.shown_runs import ANALYSIS, FACTS, HAPPY, QUESTION, RESPONSES
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions, links and pipes")
-ABOUT = formats.About(QUESTION, FACTS)
+ABOUT = About(QUESTION, FACTS)
+MIB = 1024 * 1024
+LONG = HAPPY.run.model_copy(
+    update={
+        "result": ToolResult.model_validate(
+            {
+                "status": "ok",
+                "analysis": ANALYSIS,
+                "responses": [{**RESPONSES[0], "content": "a" * MIB}, *RESPONSES[1:]],
+            }
+        )
+    }
+)
 
 
 def read(*named: str, form: str | None = None, as_json: bool = False, step_summary: Path | None = None) -> Outputs:
     """Return where a run goes, away from a terminal."""
-    return read_outputs(form, named, as_json=as_json, is_terminal=False, step_summary=step_summary)
+    return read_outputs(form, named, as_json=as_json, looks=Looks(), step_summary=step_summary)
 
 
 class TestNames:
@@ -34,6 +49,7 @@ class TestNames:
             ("a.txt", "plain", "a.txt"),
             ("json:a.txt", "json", "a.txt"),
             ("html:a", "html", "a"),
+            ("rich:a.txt", "rich", "a.txt"),
             ("markdown:C:/a", "markdown", "C:/a"),
             ("C:/a.json", "json", "C:/a.json"),
             ("./json:a.md", "markdown", "./json:a.md"),
@@ -51,10 +67,9 @@ class TestNames:
             ("a.pdf", "FORMAT:FILE"),
             ("", "expected a file"),
             ("-", "--format"),
-            ("htlm:a.html", "html before the colon, found htlm"),
+            ("htlm:a.html", "expected one of rich, plain, markdown, json, jsonl, html before the colon, found htlm"),
             ("json:", "expected a file"),
             ("json:-", "--format"),
-            ("rich:a.txt", "a file takes plain"),
             ("none/a.md", "none/a.md cannot be written: No such file"),
             ("a\0.md", "cannot be written"),
             ("markdown:.", ". is a folder"),
@@ -119,8 +134,26 @@ class TestNames:
     def test_standard_output_has_its_form(self, form: str | None, as_json: bool, expected: str) -> None:
         """`--json` is short for one, and without any it is plain where nobody watches."""
         assert read(form=form, as_json=as_json).form == expected
-        on_a_terminal = read_outputs(form, (), as_json=as_json, is_terminal=True, step_summary=None)
+        on_a_terminal = read_outputs(form, (), as_json=as_json, looks=Looks(draws=True), step_summary=None)
         assert on_a_terminal.form == ("rich" if expected == "plain" else expected)
+
+    @pytest.mark.parametrize(
+        ("form", "targets", "on_a_screen", "elsewhere"),
+        [
+            ("rich", (), False, True),
+            ("plain", (), False, False),
+            ("json", (Target("jsonl", Path("x")),), False, False),
+            ("markdown", (), True, True),
+            ("rich", (Target("rich", Path("x")),), True, True),
+            ("plain", (Target("plain", Path("x")),), True, True),
+        ],
+    )
+    def test_who_tells_a_run_again_has_to_listen(
+        self, form: str, targets: tuple[Target, ...], on_a_screen: bool, elsewhere: bool
+    ) -> None:
+        """Every report is told of events; a view that is drawn meanwhile, an object and lines need nobody for that."""
+        assert Outputs(form, targets, Looks(draws=True)).has_reports == on_a_screen
+        assert Outputs(form, targets).has_reports == elsewhere
 
     def test_two_forms_are_one_too_many(self) -> None:
         """And so is one that does not exist."""
@@ -144,6 +177,35 @@ class TestStepSummary:
         assert summary.read_text("utf-8").startswith("before\n\n\n# SQLite or PostgreSQL")
         assert summary.read_text("utf-8").count("# SQLite or PostgreSQL") == 2
 
+    @pytest.mark.parametrize(("before", "folded"), [(0, 2), (1, 2), (500_000, 2), (MIB - 3000, 2), (MIB - 2400, 0)])
+    def test_it_is_never_larger_than_is_shown(self, before: int, folded: int) -> None:
+        """Whatever stands in it, the answer goes there, and of the responses as many as there is room for."""
+        summary = Path("summary").absolute()
+        summary.write_bytes(b"x" * before)
+        assert read("summary", step_summary=summary).write_files(LONG, ABOUT) == []
+        text = summary.read_text("utf-8")
+        assert summary.stat().st_size <= MIB
+        assert text.startswith("x" * before)
+        assert "\n## Answer\n\n**Start with SQLite**" in text
+        assert "\n- the response of openai/gpt-5 (" in text
+        assert text.count("<details>") == folded
+
+    def test_what_has_no_room_at_all_is_said(self) -> None:
+        """The file stays as it was, and shown; one that is full is told of before anybody is asked."""
+        summary = Path("summary").absolute()
+        summary.write_bytes(b"x" * (MIB - 20))
+        [error] = read("summary", step_summary=summary).write_files(LONG, ABOUT)
+        assert str(error) == "summary has no room for the run: GitHub shows no summary of more than 1 MiB"
+        assert summary.read_bytes() == b"x" * (MIB - 20)
+        summary.write_bytes(b"x" * MIB)
+        with pytest.raises(UsageError, match="summary is full: GitHub shows"):
+            read("summary", step_summary=summary)
+
+    def test_other_files_are_as_large_as_they_are(self) -> None:
+        """The limit is that of a summary alone."""
+        assert read("a.md", step_summary=Path("summary")).write_files(LONG, ABOUT) == []
+        assert Path("a.md").stat().st_size > MIB
+
     def test_other_files_are_replaced(self) -> None:
         """Also where there is such a file."""
         assert read("a.md", step_summary=Path("summary")).targets == (Target("markdown", Path("a.md")),)
@@ -154,7 +216,7 @@ class TestFiles:
 
     def test_every_file_has_its_form(self) -> None:
         """One run, as many files as were named."""
-        found = read("a.html", "a.md", "a.json", "a.jsonl", "a.txt")
+        found = read("a.html", "a.md", "a.json", "a.jsonl", "a.txt", "rich:a")
         found.put_line("{}\n", Terminal())
         assert found.write_files(HAPPY.run, ABOUT) == []
         for target in found.targets:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from fusion_cli import events, run_files
+from fusion_cli.about import Watch
 from fusion_cli.chat import Usage
-from fusion_cli.timeline import Row, Timeline, Watch, rows_of
+from fusion_cli.timeline import Row, Timeline, rows_of
 from tests.recording import happy, record
 from tests.sinks.shown_runs import HAPPY
 

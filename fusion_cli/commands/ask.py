@@ -11,9 +11,9 @@ from fusion_cli.errors import UsageError
 from fusion_cli.terminal import one_line
 
 if TYPE_CHECKING:
+    from fusion_cli.about import About
     from fusion_cli.choices import Choices
     from fusion_cli.context import Context
-    from fusion_cli.formats import About
     from fusion_cli.plan import Plan
     from fusion_cli.results import AskRun
     from fusion_cli.resuming import TakenUp
@@ -113,8 +113,8 @@ def ask(
         if outputs.is_for_people and run.answer is not None and run.sources:
             from fusion_cli.sinks.analysis_text import source_lines
 
-            said = (run.result.responses if run.result else None) or ()
-            terminal.write_line("\n" + "\n".join(["Sources:", *source_lines(run, said)]))
+            gap = "" if shown and outputs.draws else "\n"  # what is drawn ends in one
+            terminal.write_line(gap + "\n".join(["Sources:", *source_lines(run)]))
         terminal.note(whether_the_panel_met(run, plan))
         if verbose:
             delivery.tell_calls(run, terminal)
