@@ -222,29 +222,28 @@ class Context:
         outputs.lines = lines
         return lines
 
-    def quote(self, models: Collection[ModelName]) -> dict[ModelName, Price | None]:
-        """Return what each model costs, as far as its server's list of models says; no model is called, no key is sent.
+    def quote(self, models: Collection[ModelName]) -> tuple[dict[ModelName, Price | None], tuple[str, ...]]:
+        """Return what each model costs, as far as its server's list says, and why one could not be had, a reason each.
 
-        The embedded ones are neither started nor in it: they are free.
+        No model is called, no key is sent. The embedded ones are neither started nor in it: they are free.
 
         Raises:
             ConfigError: The network cannot be used as the environment says.
         """
         hosted = sorted(model for model in models if not model.is_local)
 
-        async def ask() -> dict[ModelName, Price | None]:
-            import asyncio
-
+        async def ask() -> tuple[dict[ModelName, Price | None], tuple[str, ...]]:
             from fusion_cli.api.client import ChatClient
+            from fusion_cli.budget import prices_of
 
             endpoints = {model: self._endpoint(model, None) for model in hosted}
             async with ChatClient(endpoints, cache_dir=self.settings.cache_dir) as client:
-                prices = await asyncio.gather(*(client.price(model) for model in hosted))
+                quoted = await prices_of(hosted, client)
                 for text in client.notices:
                     self.terminal.note(f"warning: {one_line(text, 400)}")
-            return dict(zip(hosted, prices, strict=True))
+            return quoted
 
-        return run_to_the_end(ask()) if hosted else {}
+        return run_to_the_end(ask()) if hosted else ({}, ())
 
     def sound_out(self, provider: Provider, key: str | None) -> Sounding:
         """Ask a provider whether it is there and takes a key; no model is called.

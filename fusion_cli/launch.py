@@ -72,10 +72,11 @@ def launch(
     if wishes.dry_run:
         from fusion_cli.dry_run import deliver_dry_run
 
-        prices = context.quote(errand.asks)
+        prices, unasked = context.quote(errand.asks)
         terminal = context.terminal
         as_json = wishes.outputs.form in (formats.JSON, formats.JSON_LINES)
-        deliver_dry_run(plan, prices, terminal, as_json=as_json, answers=wishes.answers, earlier=earlier)
+        answers = wishes.answers
+        deliver_dry_run(plan, prices, terminal, as_json=as_json, answers=answers, earlier=earlier, unasked=unasked)
         return
     plan = plan._replace(waited_s=context.obtain_keys(errand.asks, plan.limits.deadline_s))
     delivery.announce(plan, context.terminal, errand.asks, answers=wishes.answers, earlier=earlier)

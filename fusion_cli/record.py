@@ -86,6 +86,7 @@ class Record:
         """Begin, unless the run would cost too much: of one that is refused nothing is told that could be kept.
 
         Raises:
+            UnreachableError: A price could not be asked for.
             UsageError: A price is unknown.
             CostLimitError: What has to be there at the least is over the limit.
         """

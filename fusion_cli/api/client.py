@@ -24,7 +24,7 @@ from fusion_cli.api.redaction import without_key, without_whole_key
 from fusion_cli.api.retry import Line, Patience, WaitingBudget
 from fusion_cli.chat import ChatRequest, Completion, Delta, Endpoint, ModelName, Price, Retry
 from fusion_cli.counts import count
-from fusion_cli.errors import KeyRejectedError, ModelError
+from fusion_cli.errors import KeyRejectedError, ModelError, UnreachableError
 from fusion_cli.fitting import estimated_tokens
 from fusion_cli.terminal import one_line
 
@@ -135,11 +135,18 @@ class ChatClient:
         return listed.context_tokens(model.slug) if listed else None
 
     async def price(self, model: ModelName) -> Price | None:
-        """Return what the model costs (see `chat.ModelClient`), as its server's list has it."""
+        """Return what the model costs (see `chat.ModelClient`), as its server's list has it.
+
+        Raises:
+            UnreachableError: The list could not be fetched, and none is kept.
+        """
         endpoint = self._endpoints[model]
         if endpoint.is_free:
             return Price(0.0, 0.0)
         listed = await self._lists.of(endpoint.base_url)
+        if listed is None and (endpoint.has_catalogue or endpoint.base_url not in self._lists.refused):
+            why = self._lists.failures.get(endpoint.base_url, "")
+            raise UnreachableError(f"the model list of {model.provider} could not be fetched: {why}")
         return listed.price(model.slug) if listed else None
 
     async def input_modalities(self, model: ModelName) -> tuple[str, ...] | None:

@@ -17,6 +17,7 @@ from fusion_cli.errors import ModelError
 from fusion_cli.terminal import one_line
 
 _MAX_LIST_BYTES = 8 * 1024 * 1024
+_REFUSALS = (400, 401, 403, 404, 405, 501)  # of a server without such a list, or that shows it to its own alone
 
 
 class ModelLists:
@@ -30,6 +31,7 @@ class ModelLists:
     Attributes:
         notices: What the user may want to know of the cache, a line each.
         failures: Why a server's list could not be fetched, by its address.
+        refused: Those of these servers that were there, and do not show us a list.
     """
 
     def __init__(self, http: httpx.AsyncClient, cache_dir: Path | None, wait_s: float) -> None:
@@ -39,6 +41,7 @@ class ModelLists:
         self._asked: dict[str, asyncio.Task[Catalogue | None]] = {}
         self.notices: list[str] = []
         self.failures: dict[str, str] = {}
+        self.refused: set[str] = set()
 
     async def of(
         self, base_url: str, *, key: Callable[[], str | None] = lambda: None, refresh: bool = False
@@ -86,6 +89,8 @@ class ModelLists:
             ):
                 if response.status_code != 200:
                     self.failures[base_url] = f"HTTP {response.status_code}"
+                    if response.status_code in _REFUSALS:
+                        self.refused.add(base_url)
                     return None
                 body = await read_at_most(response, _MAX_LIST_BYTES)
         except TimeoutError:
