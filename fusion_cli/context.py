@@ -120,7 +120,9 @@ class Context:
 
         return Machine(engine_installed, memory_is_short, embedded_models)
 
-    def outputs(self, form: str | None, named: Sequence[str], *, as_json: bool, dry_run: bool) -> Outputs:
+    def outputs(
+        self, form: str | None, named: Sequence[str], *, as_json: bool, dry_run: bool, read: Sequence[str | None]
+    ) -> Outputs:
         """Return where a run goes, as the options say (see `outputs.read_outputs`); a dry run goes to no file.
 
         Raises:
@@ -135,6 +137,7 @@ class Context:
             looks=self.looks,
             shows_responses=self._manner.show_responses,
             step_summary=settings_module.step_summary(),
+            read=read,
         )
 
     def carry_out(

@@ -1,17 +1,20 @@
 """Promises of `outputs`: what `-o` means, and that a file is there whole or not at all."""
 
 import os
+import tracemalloc
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from fusion_cli import formats, outputs
+from fusion_cli import formats
 from fusion_cli.about import About
 from fusion_cli.errors import ClosedPipeError, FusionError, UsageError
 from fusion_cli.outputs import Outputs, Target, read_outputs, read_target
 from fusion_cli.results import ToolResult
 from fusion_cli.showing import Looks
 from fusion_cli.terminal import Terminal
+from fusion_cli.whole_files import write_out
 from tests.sinks.shown_runs import ANALYSIS, FACTS, HAPPY, QUESTION, RESPONSES
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions, links and pipes")
@@ -30,9 +33,15 @@ LONG = HAPPY.run.model_copy(
 )
 
 
-def read(*named: str, form: str | None = None, as_json: bool = False, step_summary: Path | None = None) -> Outputs:
+def read(
+    *named: str,
+    form: str | None = None,
+    as_json: bool = False,
+    step_summary: Path | None = None,
+    material: Sequence[str | None] = (),
+) -> Outputs:
     """Return where a run goes, away from a terminal."""
-    return read_outputs(form, named, as_json=as_json, looks=Looks(), step_summary=step_summary)
+    return read_outputs(form, named, as_json=as_json, looks=Looks(), step_summary=step_summary, read=material)
 
 
 class TestNames:
@@ -118,7 +127,25 @@ class TestNames:
         with pytest.raises(UsageError, match=r"^-o/--output: a\.md cannot be written: "):
             read("a.md")
         with pytest.raises(FusionError, match=r"^a\.md cannot be written: "):
-            outputs.write_out(Path("a.md"), b"")
+            write_out(Path("a.md"), b"")
+
+    @POSIX
+    @pytest.mark.parametrize("other", ["a.md", "./a.md", "soft.md", "hard.md"])
+    def test_what_is_read_is_not_overwritten(self, other: str) -> None:
+        """The material may be all there is of it; that it is read under another name changes nothing."""
+        Path("a.md").write_text("mine")
+        Path("soft.md").symlink_to("a.md")
+        Path("hard.md").hardlink_to("a.md")
+        with pytest.raises(UsageError, match=r"^-o/--output: .*a\.md.* is .*read, and would be overwritten$"):
+            read("b.md", "html:a.md", material=["c.md", None, other])
+        assert len(read("b.md", "html:c.md", material=["-", None, "none.md", "a.md", "\0"]).targets) == 2
+
+    @POSIX
+    def test_what_is_added_to_or_no_file_may_be_read(self) -> None:
+        """Nothing of it is lost: a step's summary, a terminal."""
+        Path("summary").write_text("theirs")
+        assert read("summary", step_summary=Path("summary"), material=["summary"]).targets[0].appends
+        assert read(f"json:{os.devnull}", material=[os.devnull]).targets
 
     def test_what_is_there_is_not_touched_by_the_look(self) -> None:
         """Whether a file can be written is found out beside it."""
@@ -266,74 +293,32 @@ def test_lines_reach_their_files_though_nobody_reads_standard_output() -> None:
     assert Path("a.jsonl").read_text() == "{}\n{}\n"
 
 
-class TestWriteOut:
-    """A file is there whole, or not at all."""
+def test_lines_wait_outside_of_memory() -> None:
+    """However long a run is, its lines take no room, and until they are in their files nothing can be left behind."""
+    found = read("a.jsonl", "jsonl:b", "jsonl:/dev/null")
+    line = "x" * 999_999 + "\n"
+    tracemalloc.start()
+    try:
+        for _ in range(30):
+            found.put_line(line, Terminal())
+        assert list(Path().iterdir()) == []
+        assert found.write_files(HAPPY.run, None) == []
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
+    assert [Path(name).stat().st_size for name in ("a.jsonl", "b")] == [30_000_000, 30_000_000]
+    assert len(list(Path().iterdir())) == 2
 
-    @POSIX
-    @pytest.mark.parametrize("force", [False, True])
-    def test_it_is_there_for_others(self, tmp_path: Path, force: bool) -> None:
-        """It has what was to be written and the permissions that the umask leaves; nothing lies beside it."""
-        target = tmp_path / "out.md"
-        before = os.umask(0o027)
-        try:
-            outputs.write_out(target, b"text", force=force)
-        finally:
-            os.umask(before)
-        assert target.read_bytes() == b"text"
-        assert target.stat().st_mode & 0o777 == 0o640
-        assert list(tmp_path.iterdir()) == [target]
 
-    @POSIX
-    def test_what_nobody_else_may_read_stays_so(self, tmp_path: Path) -> None:
-        """A file that is replaced keeps its permissions."""
-        target = tmp_path / "out.md"
-        target.touch(0o600)
-        outputs.write_out(target, b"new")
-        assert target.stat().st_mode & 0o777 == 0o600
-
-    @POSIX
-    def test_a_pipe_is_written_to(self, tmp_path: Path) -> None:
-        """What is no file is not replaced by one: a device, or the pipe of `-o json:>(jq)`."""
-        pipe = tmp_path / "pipe.json"
-        os.mkfifo(pipe)
-        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-        outputs.check(outputs.Target("json", pipe))
-        outputs.write_out(pipe, b"text")
-        assert os.read(reader, 100) == b"text"
-        os.close(reader)
-        assert list(tmp_path.iterdir()) == [pipe]
-
-    def test_what_is_there_is_not_overwritten(self, tmp_path: Path) -> None:
-        """Without --force the file is as it was; with it, it is the new one."""
-        target = tmp_path / "out.md"
-        target.write_text("old")
-        with pytest.raises(UsageError, match="is there already") as raised:
-            outputs.write_out(target, b"new", force=False)
-        assert "--force" in raised.value.hint
-        assert target.read_text() == "old"
-        outputs.write_out(target, b"new", force=True)
-        assert target.read_text() == "new"
-        assert list(tmp_path.iterdir()) == [target]
-
-    @pytest.mark.parametrize("force", [False, True])
-    def test_a_folder_is_no_file(self, tmp_path: Path, force: bool) -> None:
-        """Nothing that is no file is replaced."""
-        with pytest.raises(UsageError, match="is a folder"):
-            outputs.write_out(tmp_path, b"x", force=force)
-
-    def test_a_folder_that_is_not_there_is_named(self, tmp_path: Path) -> None:
-        """What the system says is said, and no file is left."""
-        with pytest.raises(FusionError, match=r"none/out\.md cannot be written: No such file") as raised:
-            outputs.write_out(tmp_path / "none" / "out.md", b"x", force=False)
-        assert type(raised.value) is FusionError
-
-    @POSIX
-    def test_a_link_stays_one(self, tmp_path: Path) -> None:
-        """With --force, what a link points to is replaced, not the link."""
-        target = tmp_path / "there.md"
-        target.write_text("old")
-        link = tmp_path / "link.md"
-        link.symlink_to(target)
-        outputs.write_out(link, b"new", force=True)
-        assert link.is_symlink()
-        assert target.read_text() == "new"
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device here")
+@pytest.mark.parametrize("buffering", [0, 4096])
+def test_lines_that_cannot_be_kept_cost_no_other_file(buffering: int) -> None:
+    """A disk that is full is told when the files are written, of the one that needed it."""
+    full = Path("/dev/full").open("r+b", buffering=buffering)  # noqa: SIM115 - who gets it closes it
+    targets = read("a.jsonl", "b.json").targets
+    found = Outputs("plain", targets, lines_file=lambda _: full)
+    for _ in range(2):
+        found.put_line("{}\n", Terminal())
+    [error] = found.write_files(HAPPY.run, ABOUT)
+    assert str(error) == "a.jsonl cannot be written: No space left on device"
+    assert [path.name for path in Path().iterdir()] == ["b.json"]

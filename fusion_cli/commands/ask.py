@@ -103,7 +103,8 @@ def ask(
     context = Context(ctx.obj, manner, save=save)
     terminal = context.terminal
     terminal.is_raw = raw
-    outputs = context.outputs(form, output or (), as_json=json, dry_run=dry_run)
+    read = [*(file or ()), request]
+    outputs = context.outputs(form, output or (), as_json=json, dry_run=dry_run, read=read)
 
     def deliver(run: AskRun, shown: bool, about: About) -> None:
         outputs.print_whole(run, about, terminal)

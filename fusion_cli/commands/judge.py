@@ -106,7 +106,8 @@ def judge(
     context = Context(ctx.obj, manner, save=save)
     terminal = context.terminal
     terminal.is_raw = raw
-    outputs = context.outputs(form, output or (), as_json=json, dry_run=dry_run)
+    read = [source, prompt_file, *(said.partition("=")[2] for said in response or ())]
+    outputs = context.outputs(form, output or (), as_json=json, dry_run=dry_run, read=read)
     with delivery.told_as_json("judge", analysis_run_without_calls, terminal, outputs):
         choices = choices_from(ctx.params)
         work = _work(source, response or (), prompt, prompt_file, context)

@@ -112,7 +112,7 @@ def export_command(
 
     Example: fusion runs export last -o report.md
     """
-    from fusion_cli import formats, outputs, run_files
+    from fusion_cli import formats, outputs, run_files, whole_files
     from fusion_cli.context import Context
 
     context = Context(ctx.obj)
@@ -120,7 +120,7 @@ def export_command(
     path = run_files.find(context.settings.runs_dir, run)
     for target in targets:
         text = _rendered(path, target.form, context.looks.page)
-        outputs.write_out(target.path, text.encode("utf-8", "backslashreplace"), force=force)
+        whole_files.write_out(target.path, text.encode("utf-8", "backslashreplace"), force=force)
     if not targets:
         context.terminal.write(_rendered(path, formats.JSON_LINES, context.looks.page))
 
