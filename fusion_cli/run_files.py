@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,6 +19,8 @@ from fusion_cli.regular_files import open_regular
 from fusion_cli.terminal import as_escapes, one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from fusion_cli.choices import Choices
     from fusion_cli.earlier import Earlier
     from fusion_cli.events import AnalysisCompleted, PanelCompleted, PanelFailed
@@ -182,12 +185,11 @@ def read(path: Path) -> SavedRun:
     Raises:
         UsageError: It cannot be read, is no journal, or its beginning is damaged.
     """
-    data = _bytes(path)
-    lines, skipped = run_lines.parsed(data)
+    lines, skipped = run_lines.parsed(_bytes(path))
     created = lines[0]
     if created.get("type") != f"{PREFIX}created":
         said = one_line(str(path), 200)
-        if _is_printed(data):
+        if _is_printed(_bytes(path)):
             raise UsageError(
                 f"{said} is what --json printed of a run, and no journal of one",
                 hint="fusion judge reads it. What can be shown is what fusion runs export -o FILE.jsonl writes.",
@@ -218,17 +220,17 @@ def raw_lines(path: Path) -> str:
     Raises:
         UsageError: The file cannot be read.
     """
-    lines = (line + b"\n" for line in _bytes(path).split(b"\n") if run_lines.object_in(line) is not None)
+    lines = (line.rstrip(b"\n") + b"\n" for line in BytesIO(_bytes(path)) if run_lines.object_in(line) is not None)
     return as_escapes(b"".join(lines).decode("utf-8", "replace"))
 
 
-def lines(path: Path) -> list[dict[str, Any]]:
-    """Return the objects of a journal's lines, but for those that cannot be read.
+def lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Return the objects of a journal's lines, one at a time, but for those that cannot be read.
 
     Raises:
         UsageError: The file cannot be read.
     """
-    return run_lines.parsed(_bytes(path))[0]
+    return (line for each in BytesIO(_bytes(path)) if (line := run_lines.object_in(each)) is not None)
 
 
 def summary(path: Path) -> RunSummary:

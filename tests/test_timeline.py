@@ -143,7 +143,7 @@ def test_a_journal_knows_who_thought(tmp_path: Path) -> None:
     journal.close()
     thoughts = [line for line in run_files.lines(journal.path) if line["type"].endswith("panel.reasoning.delta")]
     assert [(line["label"], line["text"]) for line in thoughts] == [("a", "")]
-    assert "secret" not in json.dumps(run_files.lines(journal.path))
+    assert "secret" not in json.dumps(list(run_files.lines(journal.path)))
 
 
 class TestWatch:

@@ -176,6 +176,7 @@ def _rendered(path: Path, form: str, look: Look, *, with_responses: bool | None 
 
     saved = run_files.read(path)
     if form == formats.JSON_LINES:
+        del saved  # which may be as large as its lines
         return run_files.raw_lines(path)
     if form == formats.JSON:
         return formats.as_json(recorded.object_of(saved))
