@@ -54,6 +54,10 @@ class Root(Group):
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run, or answer whoever pressed Tab."""
         add_completion_class(ColonComplete, "bash")  # here, as Typer has put in its own by now
+        if "--show-completion" in sys.argv[1:2]:
+            from fusion_cli.terminal import demand_output
+
+            demand_output()
         return super().main(*args, **extra)
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -85,6 +89,9 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from fusion_cli.terminal import demand_output
+
+        demand_output()
         typer.echo(f"fusion {__version__}")
         raise typer.Exit
 
@@ -120,20 +127,34 @@ def main() -> NoReturn:
     except FusionError as error:
         status = _tell(error)
     except OSError as error:
-        status = _tell(FusionError(error.strerror or str(error)))
+        status = _tell(_described(error))
     except Exception as error:  # noqa: BLE001  # the last line of defence: a traceback is a bug too
         status = _tell(internal_error(error))
     _leave(status)
 
 
+def _described(error: OSError) -> FusionError:
+    """Return what is said of what nobody expected; without a file's name, it is what we print that went nowhere."""
+    from fusion_cli.terminal import one_line
+
+    named = error.filename
+    where = one_line(os.fsdecode(named)) if isinstance(named, str | bytes) else "standard output"
+    said = f"{where}: {error.strerror or error}"
+    if "--install-completion" in sys.argv[1:]:
+        hint = "fusion --show-completion prints it, to be put where your shell finds it."
+        return FusionError(f"the completion cannot be installed: {said}", hint=hint)
+    return FusionError(said)
+
+
 def _leave(status: int) -> NoReturn:
     """End at once: there is nothing left to tear down, and Python takes 20 ms to do it."""
     try:
-        sys.stdout.flush()
+        if sys.stdout is not None:  # whoever needed one that is closed has said so
+            sys.stdout.flush()
     except BrokenPipeError:
         status = status or ClosedPipeError.exit_status
-    except (OSError, ValueError, AttributeError):  # full or closed
-        status = status or FusionError.exit_status
+    except (OSError, ValueError) as error:
+        status = status or _tell(FusionError(f"standard output: {getattr(error, 'strerror', None) or error}"))
     with suppress(OSError, ValueError, AttributeError):
         sys.stderr.flush()
     os._exit(status)

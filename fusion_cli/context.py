@@ -5,7 +5,6 @@ The only place that knows all walls at once; nothing heavy is imported before it
 
 from __future__ import annotations
 
-import sys
 from contextlib import AsyncExitStack
 from functools import cached_property
 from importlib import import_module
@@ -20,14 +19,13 @@ from fusion_cli.errors import (
     ModelTimeoutError,
     OutOfTimeError,
     UnwrittenError,
-    UsageError,
 )
 from fusion_cli.event_loop import cancelling, run_to_the_end
 from fusion_cli.events import fan_out
 from fusion_cli.keys import obtain_key
 from fusion_cli.naming import Machine
 from fusion_cli.showing import Manner, given_back_when_stopped, prepare, sink_for
-from fusion_cli.terminal import Terminal, one_line
+from fusion_cli.terminal import Terminal, demand_output, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -86,8 +84,7 @@ class Context:
         self._save = save
         self._manner = manner
         self.terminal = Terminal()
-        if sys.stdout is None:
-            raise UsageError("standard output is closed: there is nowhere to put the answer")
+        demand_output()
         self.looks = prepare(self.terminal, manner)
 
     @cached_property

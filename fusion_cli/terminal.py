@@ -12,7 +12,7 @@ from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, NoReturn, TextIO, cast
 
-from fusion_cli.errors import ClosedPipeError, FusionError
+from fusion_cli.errors import ClosedPipeError, FusionError, UsageError
 from fusion_cli.paragraphs import in_lines
 
 if TYPE_CHECKING:
@@ -65,6 +65,16 @@ def one_line(text: str, limit: int = 200) -> str:
     """Return `text` cleaned, on one line, at most `limit` characters long."""
     line = " ".join(clean(text[: limit * 8]).split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def demand_output() -> None:
+    """See to it that there is a standard output.
+
+    Raises:
+        UsageError: Whoever started us has closed it.
+    """
+    if sys.stdout is None:
+        raise UsageError("standard output is closed: there is nowhere to put the answer")
 
 
 class Cleaner:
@@ -170,10 +180,12 @@ class Terminal:
 
         Raises:
             ClosedPipeError: Nobody reads it any more.
+            UsageError: There is none.
             FusionError: It takes no more, as when a disk is full.
         """
         if not text:
             return
+        demand_output()
         self.has_written = True
         if self._is_unread:  # whoever met the broken pipe first may have fallen silent
             raise ClosedPipeError("")

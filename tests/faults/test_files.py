@@ -202,3 +202,34 @@ def test_fault_39_corrupt_cache_does_not_matter(faults: Faults, isolated: Path) 
     ran = faults.ask(*long)
     assert ran.status == 0
     assert ran.run["degraded"] is False
+
+
+def test_fault_39_what_nobody_expected_names_its_file(faults: Faults, isolated: Path) -> None:
+    """A folder that leads to itself is named in the one line that is said of it."""
+    runs = isolated / DATA / "runs"
+    runs.parent.mkdir(parents=True)
+    runs.symlink_to("runs")
+    ran = faults.command("runs", "prune", "--older-than", "1h")
+    assert ran.status == 1
+    assert ran.stderr == f"fusion: {runs}: Too many levels of symbolic links\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["ask", "-f", "mine.md", "-o", "mine.md", "Q"],
+        ["analyze", "-f", "other.md", "-f", "./mine.md", "-o", "mine.md", "Q"],
+        ["ask", "--request", "mine.md", "-o", "json:mine.md"],
+        ["judge", "mine.md", "-o", "html:mine.md"],
+        ["judge", "--prompt", "Q", "--response", "a=mine.md", "--response", "b=other.md", "-o", "mine.md"],
+        ["judge", "--prompt-file", "mine.md", "--response", "a=other.md", "-o", "mine.md"],
+    ],
+)
+def test_fault_38_material_is_not_overwritten(faults: Faults, arguments: list[str]) -> None:
+    """A file that is to be read and to be written is refused before anybody is asked, and stays as it was."""
+    Path("mine.md").write_text("all I have")
+    Path("other.md").write_text("more")
+    ran = faults.command(*arguments)
+    assert (ran.status, ran.asked()) == (2, [])
+    assert ran.stderr.startswith("fusion: -o/--output: mine.md is ")
+    assert Path("mine.md").read_text() == "all I have"
