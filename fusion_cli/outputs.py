@@ -271,7 +271,7 @@ def read_target(said: str, step_summary: Path | None = None) -> Target:
 
 def _refuse_to_replace(target: Target, read: Sequence[str | None]) -> None:
     """Raise a UsageError if a file would take the place of one that is read, and that may be all there is of it."""
-    if target.appends or is_special(target.path):
+    if target.appends or is_special(target.path) or not target.path.exists():
         return
     named = [name for name in read if name and name != "-"]
     if other := next((name for name in named if are_one(target.path, Path(name))), None):

@@ -6,7 +6,6 @@ Knows no form and no run. What is no regular file is written to as it is, and wh
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 from typing import IO, TYPE_CHECKING
 
@@ -97,7 +96,9 @@ def _fill(file: IO[bytes], data: bytes | IO[bytes]) -> None:
     if isinstance(data, bytes):
         file.write(data)
     else:
-        shutil.copyfileobj(data, file)
+        from shutil import copyfileobj  # with all that it can pack and unpack, which few wait for
+
+        copyfileobj(data, file)
 
 
 def _refuse_read_only(path: Path) -> None:

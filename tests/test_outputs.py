@@ -138,7 +138,7 @@ class TestNames:
         Path("hard.md").hardlink_to("a.md")
         with pytest.raises(UsageError, match=r"^-o/--output: .*a\.md.* is .*read, and would be overwritten$"):
             read("b.md", "html:a.md", material=["c.md", None, other])
-        assert len(read("b.md", "html:c.md", material=["-", None, "none.md", "a.md", "\0"]).targets) == 2
+        assert len(read("b.md", "html:c.md", material=["-", None, "c.md", "a.md", "\0"]).targets) == 2
 
     @POSIX
     def test_what_is_added_to_or_no_file_may_be_read(self) -> None:

@@ -103,7 +103,7 @@ def ask(
     context = Context(ctx.obj, manner, save=save)
     terminal = context.terminal
     terminal.is_raw = raw
-    read = [*(file or ()), request]
+    read = [*(file or ()), request, resume, rewrite, continue_]
     outputs = context.outputs(form, output or (), as_json=json, dry_run=dry_run, read=read)
 
     def deliver(run: AskRun, shown: bool, about: About) -> None:

@@ -220,6 +220,8 @@ def test_fault_39_what_nobody_expected_names_its_file(faults: Faults, isolated: 
         ["ask", "-f", "mine.md", "-o", "mine.md", "Q"],
         ["analyze", "-f", "other.md", "-f", "./mine.md", "-o", "mine.md", "Q"],
         ["ask", "--request", "mine.md", "-o", "json:mine.md"],
+        ["ask", "--resume", "mine.md", "-o", "mine.md"],
+        ["analyze", "--resume", "mine.md", "-o", "mine.md"],
         ["judge", "mine.md", "-o", "html:mine.md"],
         ["judge", "--prompt", "Q", "--response", "a=mine.md", "--response", "b=other.md", "-o", "mine.md"],
         ["judge", "--prompt-file", "mine.md", "--response", "a=other.md", "-o", "mine.md"],
