@@ -369,10 +369,9 @@ class Context:
         import gc
 
         gc.enable()
-        loop = asyncio.get_running_loop()
-        loop.run_in_executor(None, import_module, "fusion_cli.analysis")
-        if self.looks.draws:
-            loop.run_in_executor(None, import_module, "rich.markdown")
+        later = ("fusion_cli.judging", "fusion_cli.analysis", "fusion_cli.synthesis")
+        for name in (*later, "rich.markdown") if self.looks.draws else later:
+            asyncio.get_running_loop().run_in_executor(None, import_module, name)
 
 
 def _more_time(cause: FusionError | None, limits: Limits) -> str:
