@@ -368,10 +368,14 @@ class Context:
         import asyncio
         import gc
 
+        def import_what_follows() -> None:
+            for name in ("judging", "analysis", "synthesis", "budget"):
+                import_module(f"fusion_cli.{name}")
+            if self.looks.draws:
+                import_module("rich.markdown")
+
         gc.enable()
-        later = ("fusion_cli.judging", "fusion_cli.analysis", "fusion_cli.synthesis")
-        for name in (*later, "rich.markdown") if self.looks.draws else later:
-            asyncio.get_running_loop().run_in_executor(None, import_module, name)
+        asyncio.get_running_loop().run_in_executor(None, import_what_follows)
 
 
 def _more_time(cause: FusionError | None, limits: Limits) -> str:
