@@ -6,12 +6,11 @@ that would travel in the clear is refused here, wherever it comes from.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from fusion_cli.addresses import keeps_secrets
 from fusion_cli.config_file import BUILT_IN_PROVIDERS
 from fusion_cli.errors import ConfigError
-from fusion_cli.tuples import NamedTuple
 from fusion_cli.values import URL, MisfitError, printable, shown
 
 _OPENROUTER_URL = "https://openrouter.ai/api/v1"
