@@ -1,5 +1,6 @@
 """The Typer root, and `main`: the only place where an exception becomes an exit status."""
 
+import inspect
 import os
 import signal
 import sys
@@ -67,8 +68,32 @@ class Root(Group):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return a command, or None where there is none of that name."""
         if cmd_name in COMMANDS and cmd_name not in self.commands:
-            self.commands[cmd_name] = typer.main.get_command(import_module(f"fusion_cli.commands.{cmd_name}").app)
+            self.commands[cmd_name] = typer.main.get_command(_app(cmd_name))
         return super().get_command(ctx, cmd_name)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write what the commands are for, none of which is built for that."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _first_sentence(name)) for name in COMMANDS])
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """Return what may come next; the same holds here."""
+        found = [name for name in COMMANDS if name.startswith(incomplete)]
+        return [CompletionItem(name, help=_first_sentence(name)) for name in found] or super().shell_complete(
+            ctx, incomplete
+        )
+
+
+def _app(command: str) -> typer.Typer:
+    app: typer.Typer = import_module(f"fusion_cli.commands.{command}").app
+    return app
+
+
+def _first_sentence(command: str) -> str:
+    """Return what a command, or a group of them, says first of itself."""
+    app = _app(command)
+    documented = app.registered_callback or app.registered_commands[0]
+    return (inspect.getdoc(documented.callback) or "").partition("\n")[0]
 
 
 _HELP = """Ask a panel of language models, let a judge compare them, get one answer.

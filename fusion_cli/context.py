@@ -367,11 +367,14 @@ class Context:
         import asyncio
         import gc
 
+        def import_what_follows() -> None:
+            for name in ("judging", "analysis", "synthesis", "budget"):
+                import_module(f"fusion_cli.{name}")
+            if self.looks.draws:
+                import_module("rich.markdown")
+
         gc.enable()
-        loop = asyncio.get_running_loop()
-        loop.run_in_executor(None, import_module, "fusion_cli.analysis")
-        if self.looks.draws:
-            loop.run_in_executor(None, import_module, "rich.markdown")
+        asyncio.get_running_loop().run_in_executor(None, import_what_follows)
 
 
 def _more_time(cause: FusionError | None, limits: Limits) -> str:

@@ -3,14 +3,10 @@
 Pure. Knows no way to draw it.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from collections.abc import Iterable
+from typing import Any, Literal, NamedTuple
 
 from fusion_cli.event_lines import PREFIX
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 State = Literal["waiting", "thinking", "searching", "writing"]
 JUDGE, ANSWER = "judge", "answer"

@@ -16,7 +16,6 @@ import httpx
 
 from fusion_cli.api import wire
 from fusion_cli.api.attempt import Attempt, carry_out
-from fusion_cli.api.catalogue import near
 from fusion_cli.api.connection import open_http
 from fusion_cli.api.failures import is_unknown_model
 from fusion_cli.api.model_lists import ModelLists
@@ -183,6 +182,8 @@ class ChatClient:
 
     async def _meant(self, base_url: str, slug: str) -> list[str]:
         """Return the slugs that are like one that is not there; none where the list does not come at once."""
+        from fusion_cli.api.catalogue import near
+
         try:
             async with asyncio.timeout(_HINT_S):
                 listed = await self._lists.of(base_url)

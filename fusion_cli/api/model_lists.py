@@ -3,18 +3,24 @@
 No key is sent unless one is handed over, and whatever is wrong with a list, its models are unknown then.
 """
 
+from __future__ import annotations
+
 import asyncio
 import time
-from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 
 from fusion_cli.api import catalogue_cache
 from fusion_cli.api.bodies import read_at_most
-from fusion_cli.api.catalogue import Catalogue, parse
 from fusion_cli.errors import ModelError
 from fusion_cli.terminal import one_line
+
+if TYPE_CHECKING:  # most runs ask for no list
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from fusion_cli.api.catalogue import Catalogue
 
 _MAX_LIST_BYTES = 8 * 1024 * 1024
 _REFUSALS = (400, 401, 403, 404, 405, 501)  # of a server without such a list, or that shows it to its own alone
@@ -81,6 +87,8 @@ class ModelLists:
         return fetched or kept
 
     async def _fetch(self, base_url: str, key: str | None) -> Catalogue | None:
+        from fusion_cli.api.catalogue import Catalogue, parse
+
         headers = {"Accept": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
         try:
             async with (

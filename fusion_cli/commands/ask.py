@@ -1,7 +1,5 @@
 """`fusion ask`: flags to a plan, a plan to a run, a run to standard output."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Annotated
 
 import typer  # it reads the annotations
@@ -106,7 +104,7 @@ def ask(
     read = [*(file or ()), request, resume, rewrite, continue_]
     outputs = context.outputs(form, output or (), as_json=json, dry_run=dry_run, read=read)
 
-    def deliver(run: AskRun, shown: bool, about: About) -> None:
+    def deliver(run: "AskRun", shown: bool, about: "About") -> None:
         outputs.print_whole(run, about, terminal)
         if outputs.is_for_people and run.answer is not None and not shown:
             below = show_responses and run.result and run.result.responses
@@ -154,7 +152,7 @@ def ask(
         launch(context, pipeline.ask, plan, errand, deliver, Wishes(dry_run, outputs, answers=True), earlier)
 
 
-def taken_up(resume: str | None, rewrite: str | None, flags: Choices, context: Context, *, web: bool) -> TakenUp:
+def taken_up(resume: str | None, rewrite: str | None, flags: "Choices", context: "Context", *, web: bool) -> "TakenUp":
     """Return how an earlier run is taken up: gone on with, or written from by another model.
 
     Raises:
@@ -169,7 +167,7 @@ def taken_up(resume: str | None, rewrite: str | None, flags: Choices, context: C
     return resuming.rewritten(saved, flags, settings, machine, web=web)
 
 
-def conversation_to_continue(name: str | None, context: Context) -> SavedRun:
+def conversation_to_continue(name: str | None, context: "Context") -> "SavedRun":
     """Return the run whose conversation goes on: the one that is named, or the last that `ask` made.
 
     Raises:
@@ -181,7 +179,7 @@ def conversation_to_continue(name: str | None, context: Context) -> SavedRun:
     return run_files.read(run_files.find(folder, name or run_files.LAST, command=None if name else "ask", is_over=True))
 
 
-def plan_of_request(name: str, flags: Choices, context: Context, *, web: bool) -> tuple[Plan, Choices]:
+def plan_of_request(name: str, flags: "Choices", context: "Context", *, web: bool) -> tuple["Plan", "Choices"]:
     """Return the plan of an upstream request in a file, which is the whole question, and what both of them choose.
 
     Flags win over the request.
@@ -201,7 +199,7 @@ def plan_of_request(name: str, flags: Choices, context: Context, *, web: bool) -
     return request.applied_to(plan, flags), choices
 
 
-def whether_the_panel_met(run: AskRun, plan: Plan) -> str:
+def whether_the_panel_met(run: "AskRun", plan: "Plan") -> str:
     """Return the line that says whether the panel was convened, and what the run took."""
     from fusion_cli.delivery import what_it_took
 

@@ -3,8 +3,6 @@
 Flags to calls: what is in a file is `run_files`' business, how it looks `formats`' and `run_list`'s.
 """
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -168,7 +166,7 @@ def prune_command(
     context.terminal.write_line(f"{count(len(old), 'run')} {said}, {count(size, 'byte')}")
 
 
-def _rendered(path: Path, form: str, look: Look, *, with_responses: bool | None = None) -> str:
+def _rendered(path: "Path", form: str, look: "Look", *, with_responses: bool | None = None) -> str:
     """Return a run in one of the formats, ready to be written."""
     from fusion_cli import formats, recorded, run_files, timeline
     from fusion_cli.about import About, happened_in
@@ -192,5 +190,5 @@ def _rendered(path: Path, form: str, look: Look, *, with_responses: bool | None 
     return formats.rendered(form, result, about, look, with_responses=with_responses)
 
 
-def _question(saved: SavedRun) -> str:
+def _question(saved: "SavedRun") -> str:
     return saved.plan.prompt.question or saved.summary.question

@@ -59,6 +59,17 @@ def test_a_list_is_the_same_read_back(tmp_path: Path) -> None:
     assert catalogue_cache.load(tmp_path, "https://elsewhere.test/v1") is None
 
 
+def test_whoever_is_not_listed_is_found_without_reading_the_list(tmp_path: Path) -> None:
+    """By the id alone: no other name and no half of one counts; and where no list is kept, nobody is missing."""
+    stored = Catalogue(
+        "https://openrouter.ai/api/v1", 1.79e9, (LISTED, ListedModel("ä/b"), ListedModel("d/mini", "d/e"))
+    )
+    catalogue_cache.store(tmp_path, stored)
+    asked = (MODEL.slug, "ä/b", "d/e", "openai/gpt-5-2026", "openai/gpt")
+    assert catalogue_cache.missing(tmp_path, stored.base_url, asked) == ["d/e", "openai/gpt-5-2026", "openai/gpt"]
+    assert catalogue_cache.missing(tmp_path, "https://elsewhere.test/v1", asked) == []
+
+
 def test_a_day_long_one_request_is_enough(server: WireServer, tmp_path: Path) -> None:
     """The first run asks, the next ones read; the file is the user's alone and holds no key, nor does the request."""
     found = ask(server, tmp_path / "cache")
