@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fusion_cli import checkup, config_file, run_files, run_folder, settings
+from fusion_cli import checkup, config_file, guide, run_files, run_folder, settings
 from fusion_cli.api import catalogue_cache
 from fusion_cli.errors import ConfigError, UsageError
 from fusion_cli.regular_files import open_regular
@@ -105,3 +105,12 @@ def test_a_home_that_is_no_folder_has_no_files(act: Callable[[Path], object]) ->
 def test_an_own_model_that_is_a_pipe_is_a_problem(tmp_path: Path) -> None:
     """The doctor looks at how it begins, and does not wait for that."""
     assert checkup.own_weights(pipe(tmp_path / "model.gguf")).verdict == "problem"
+
+
+def test_a_pipe_in_place_of_a_key_is_left_there(tmp_path: Path) -> None:
+    """It is named as no file, and nothing of the guide's is written."""
+    key = pipe(tmp_path / "lab.key")
+    with pytest.raises(OSError, match="not a regular file") as raised:
+        guide.store(guide.Outcome({"seed": 1}, "sk-canary", key), tmp_path / "config.toml")
+    assert raised.value.filename == str(key)
+    assert [path.name for path in tmp_path.iterdir()] == ["lab.key"]
