@@ -16,6 +16,7 @@ from fusion_cli.naming import Names, demand_access
 from fusion_cli.planning import limits_of, refuse_quorum
 from fusion_cli.presets import PRESETS
 from fusion_cli.request import Request, routing_of, written_by
+from fusion_cli.run_files import under_way
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -223,7 +224,7 @@ def refuse_running(saved: SavedRun) -> None:
         UsageError: It is under way.
     """
     if saved.summary.status == "running":
-        raise UsageError(f"the run {saved.summary.run} is still under way", hint="Wait for its end, or end it first.")
+        raise under_way(saved.summary.run)
 
 
 def _go_on(saved: SavedRun) -> str:
