@@ -110,9 +110,15 @@ class Budget(NamedTuple):
         digits = digits_apart(spent + needed, self.max_cost)
         limit = shown_dollars(self.max_cost, digits)
         so_far = f"{shown_dollars(spent, digits)} of {limit} is spent" if spent else f"the run may take {limit}"
+        if needed <= self.max_cost + _SLACK:  # a run that takes this one up has a limit of its own
+            hint = f"What is kept goes on with --resume, for up to another {limit}; --max-cost says how much."
+        elif spent:
+            hint = "Raise --max-cost; what is kept goes on with --resume, and what is spent no longer counts."
+        else:
+            hint = "Raise --max-cost."
         return CostLimitError(
             f"{so_far} and {who} about {shown_dollars(needed, digits)}: not {what}",
-            hint="Raise --max-cost; a run of which something is kept goes on with --resume.",
+            hint=hint,
         )
 
 

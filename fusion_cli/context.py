@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from fusion_cli.results import AnalysisRun, AskRun
     from fusion_cli.settings import Settings
     from fusion_cli.sinks.journal import Journal
+    from fusion_cli.sinks.json_lines import JsonLines
 
     Story = Callable[[Plan, ModelClient, Emit], Awaitable["R"]]
 
@@ -183,14 +184,20 @@ class Context:
         if self.settings.save is not False if self._save is None else self._save:
             folder = self.settings.runs_dir
             journal = Journal(folder, errand.command, plan, errand.choices, errand.parent, notice)
-        if outputs.has_lines:
-            sinks.append(self._lines(plan, errand, outputs, watch.at, journal))
+        lines = self._lines(plan, errand, outputs, watch.at, journal) if outputs.has_lines else None
+        if lines:
+            sinks.append(lines)
         emit = fan_out([journal, *sinks] if journal else sinks)
         delivered, more_time = False, ""
 
+        def on_first_request() -> None:
+            if lines:
+                lines.start()
+            self._warm_up()
+
         async def work() -> R:
             with given_back_when_stopped(shows):
-                return await self._carry_out(story, plan, errand, emit, notice)
+                return await self._carry_out(story, plan, errand, emit, notice, on_first_request)
 
         try:
             told: R = run_to_the_end(work())
@@ -213,8 +220,8 @@ class Context:
                 if not delivered:
                     self._say_how_to_go_on(journal, errand.command, more_time)
 
-    def _lines(self, plan: Plan, errand: Errand, outputs: Outputs, at: str, journal: Journal | None) -> Emit:
-        """Return the sink of a run's lines, which has begun."""
+    def _lines(self, plan: Plan, errand: Errand, outputs: Outputs, at: str, journal: Journal | None) -> JsonLines:
+        """Return the sink of a run's lines, which begin when somebody is asked."""
         from fusion_cli.sinks.json_lines import JsonLines
 
         lines = JsonLines(lambda line: outputs.put_line(line, self.terminal))
@@ -258,7 +265,13 @@ class Context:
         return run_to_the_end(sound_out(endpoint, asks_for_key=provider.is_openrouter))
 
     async def _carry_out(
-        self, story: Story[R], plan: Plan, errand: Errand, emit: Emit, notice: Callable[[str], None]
+        self,
+        story: Story[R],
+        plan: Plan,
+        errand: Errand,
+        emit: Emit,
+        notice: Callable[[str], None],
+        on_first_request: Callable[[], None],
     ) -> R:
         import asyncio
 
@@ -270,7 +283,7 @@ class Context:
             async with AsyncExitStack() as stack:
                 endpoints, timed = await self._endpoints(plan, errand.asks, emit, stack)
                 client = await stack.enter_async_context(
-                    ChatClient(endpoints, on_first_request=self._warm_up, cache_dir=self.settings.cache_dir)
+                    ChatClient(endpoints, on_first_request=on_first_request, cache_dir=self.settings.cache_dir)
                 )
                 finished.append(await story(timed, await self._equipped(plan, client, stack), emit))
                 for text in client.notices:

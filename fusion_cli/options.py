@@ -152,7 +152,8 @@ def run_ids() -> list[str]:
     from pathlib import Path
 
     from fusion_cli.errors import FusionError
-    from fusion_cli.run_files import LAST, journals
+    from fusion_cli.run_files import LAST
+    from fusion_cli.run_ids import journals
     from fusion_cli.settings import Settings
 
     with suppress(FusionError):  # the folder is the same whatever is configured

@@ -132,8 +132,9 @@ def make_judge_plan(
     machine: Machine,
     *,
     web: bool = False,
+    said: Choices | None = None,
 ) -> Plan:
-    """Return the plan of a `judge` run, whose panel has answered already.
+    """Return the plan of a `judge` run, whose panel has answered already; see `make_plan` for the arguments.
 
     Raises:
         UsageError: The judge does not exist, or cannot be one.
@@ -149,7 +150,8 @@ def make_judge_plan(
     judge = names.model(name)
     plan = _judged(asked, Plan(prompt, (), judge, judge, "none"))
     plan = _equipped(choices, asked, plan, settings, machine, web=web)
-    plan = plan._replace(panel=tuple(panel), warnings=(*plan.warnings, *_pointless(choices, asked, meets=False)))
+    said = choices if said is None else said
+    plan = plan._replace(panel=tuple(panel), warnings=(*plan.warnings, *_pointless(said, asked, meets=False)))
     demand_access(plan.models, settings, machine)
     return plan
 

@@ -4,12 +4,12 @@ Every field is honoured, refused, or named in one warning: the tables at the top
 may still change, opens nothing, calls nobody.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from fusion_cli import prompts, values
 from fusion_cli.body import ARRAY, MOST_NAMED, OBJECT, TYPED, Body, given, such
-from fusion_cli.chat import Message
+from fusion_cli.chat import Message, ModelName
 from fusion_cli.choices import Choices
 from fusion_cli.conversation import read_messages, transcript
 from fusion_cli.defaults import preset_of_alias
@@ -169,43 +169,70 @@ class Request(NamedTuple):
         warnings = [*self.warnings]
         if not self.attached and plan.tool_choice == "none":
             warnings.append("the request does not attach the fusion tool: the outer model answers alone")
-        extra = {**self.outer_extra}
-        if flags and flags.model is not None and extra.pop("models", None):
-            warnings.append("the request's models are left out: they are fallbacks of another outer model")
-        unknown = [] if plan.outer.provider == "openrouter" else [key for key in extra if key in _FOR_OPENROUTER]
-        if unknown:
-            warnings.append(f"only OpenRouter knows {', '.join(unknown)}: left out for {plan.outer.shown}")
-            extra = {key: value for key, value in extra.items() if key not in unknown}
-        inner, untold = self._routing_of_inner_calls(plan)
+        is_another = flags is not None and flags.model is not None
+        extra, left_out = _for_outer_model(self.outer_extra, plan.outer, is_another=is_another)
+        inner, untold = _for_inner_calls(given(self.outer_extra.get("provider", {})), plan.inner_models)
         limit = self.answer_max_completion_tokens
         return plan._replace(
             conversation=told_first(plan.system, self.conversation),
             outer_extra=extra,
-            inner_extra={"provider": inner} if inner else {},
+            inner_extra=inner,  # also where no panel meets: it may when the conversation goes on
             answer_max_completion_tokens=plan.answer_max_completion_tokens if limit is None else limit,
-            warnings=(*plan.warnings, *warnings, *untold),
+            warnings=(*plan.warnings, *warnings, *left_out, *(untold if plan.tool_choice != "none" else ())),
         )
 
-    def _routing_of_inner_calls(self, plan: Plan) -> tuple[Mapping[str, Any], list[str]]:
-        """Return what of the routing holds for panel and judge, too, and what to say of the rest."""
-        routing = given(self.outer_extra.get("provider", {}))
-        if plan.tool_choice == "none":
-            return {}, []
-        models = {plan.judge, *(panelist.model for panelist in plan.panel)}
-        inner = {key: value for key, value in routing.items() if key in _FOR_EVERY_CALL}
-        warnings = []
-        rest = [f"provider.{shown(key)}" for key in routing if key not in inner]
-        if rest and any(model.has_server_tools for model in models):
-            more = f" and {len(rest) - MOST_NAMED} more" if rest[MOST_NAMED:] else ""
-            are = "are" if rest[1:] else "is"
-            named = ", ".join(rest[:MOST_NAMED]) + more
-            warnings.append(f"the request's {named} {are} not given to panel and judge")
-        asked = [f"provider.{key}" for key, value in inner.items() if value not in _ASKS_NOTHING]
-        # What an embedded model reads does not leave this machine.
-        others = sorted(model.shown for model in models if not model.has_server_tools and not model.is_local)
-        if asked and others:
-            warnings.append(f"only OpenRouter knows {', '.join(asked)}: nobody holds {', '.join(others)} to it")
-        return inner, warnings
+
+def routing_of(plan: Plan) -> Mapping[str, Any]:
+    """Return the routing that a plan's request asked for: all of it, or at least what holds for every call."""
+    return {**plan.inner_extra.get("provider", {}), **plan.outer_extra.get("provider", {})}
+
+
+def written_by(plan: Plan, outer: ModelName) -> Plan:
+    """Return the plan with another outer model, and with what its request asks of that one."""
+    routing = routing_of(plan)
+    asked = {**plan.outer_extra, **({"provider": routing} if routing else {})}
+    extra, warnings = _for_outer_model(asked, outer, is_another=outer != plan.outer)
+    return plan._replace(outer=outer, outer_extra=extra, warnings=(*plan.warnings, *warnings))
+
+
+def as_private_as(before: Plan, plan: Plan) -> Plan:
+    """Return the plan of a judge who reads an earlier run's responses, with the privacy that its request asked for."""
+    private = {key: value for key, value in routing_of(before).items() if key in _FOR_EVERY_CALL}
+    inner, warnings = _for_inner_calls(private, plan.inner_models[:1])
+    outer, _ = _for_outer_model(inner, plan.outer, is_another=True)
+    return plan._replace(inner_extra=inner, outer_extra=outer, warnings=(*plan.warnings, *warnings))
+
+
+def _for_outer_model(
+    extra: Mapping[str, Any], outer: ModelName, *, is_another: bool
+) -> tuple[Mapping[str, Any], list[str]]:
+    """Return what of a request goes to this outer model as it stands, and what to say of the rest."""
+    warnings = []
+    if is_another and extra.get("models"):
+        extra = {key: value for key, value in extra.items() if key != "models"}
+        warnings.append("the request's models are left out: they are fallbacks of another outer model")
+    unknown = [] if outer.provider == "openrouter" else [key for key in extra if key in _FOR_OPENROUTER]
+    if unknown:
+        warnings.append(f"only OpenRouter knows {', '.join(unknown)}: left out for {outer.shown}")
+    return {key: value for key, value in extra.items() if key not in unknown}, warnings
+
+
+def _for_inner_calls(routing: Mapping[str, Any], models: Collection[ModelName]) -> tuple[Mapping[str, Any], list[str]]:
+    """Return what of the routing goes to panel and judge, too, and what to say of the rest."""
+    inner = {key: value for key, value in routing.items() if key in _FOR_EVERY_CALL}
+    warnings = []
+    rest = [f"provider.{shown(key)}" for key in routing if key not in inner]
+    if rest and any(model.has_server_tools for model in models):
+        more = f" and {len(rest) - MOST_NAMED} more" if rest[MOST_NAMED:] else ""
+        are = "are" if rest[1:] else "is"
+        named = ", ".join(rest[:MOST_NAMED]) + more
+        warnings.append(f"the request's {named} {are} not given to panel and judge")
+    asked = [f"provider.{key}" for key, value in inner.items() if value not in _ASKS_NOTHING]
+    # What an embedded model reads does not leave this machine.
+    others = sorted({model.shown for model in models if not model.has_server_tools and not model.is_local})
+    if asked and others:
+        warnings.append(f"only OpenRouter knows {', '.join(asked)}: nobody holds {', '.join(others)} to it")
+    return {"provider": inner} if inner else {}, warnings
 
 
 def read_request(text: str, name: str) -> Request:

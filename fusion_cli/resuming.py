@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fusion_cli import defaults, prompts
 from fusion_cli.chat import Message, ModelName
-from fusion_cli.choices import Seat
+from fusion_cli.choices import Choices, Seat
 from fusion_cli.conversation import transcript
 from fusion_cli.errors import UsageError
 from fusion_cli.naming import Names, demand_access
 from fusion_cli.planning import limits_of, refuse_quorum
 from fusion_cli.presets import PRESETS
-from fusion_cli.request import Request
+from fusion_cli.request import Request, routing_of, written_by
+from fusion_cli.run_files import under_way
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from fusion_cli.choices import Choices
     from fusion_cli.earlier import Earlier
     from fusion_cli.naming import Machine
     from fusion_cli.plan import Panelist, Plan, Prompt
@@ -61,7 +61,7 @@ def resumed(
         UsageError: A flag would change the run, it is under way, or an analysis is wanted of one without a panel.
         CredentialError: A model that has to be asked belongs to a provider whose key is not set.
     """
-    _refuse_running(saved)
+    refuse_running(saved)
     _refuse_other_flags(flags, _LIMITS, "--resume", web=web)
     plan = _with_limits(saved.plan, flags)
     if saved.prompt and plan.tool_choice == "none":  # a run of `judge` has a panel that is not asked
@@ -89,7 +89,7 @@ def rewritten(saved: SavedRun, flags: Choices, settings: Settings, machine: Mach
         UsageError: The run has no responses, is under way, or a flag would change more than who writes.
         CredentialError: The writer's provider has no key.
     """
-    _refuse_running(saved)
+    refuse_running(saved)
     _refuse_other_flags(flags, (*_LIMITS, "model", "provider"), "--from", web=web)
     if not saved.responses:
         raise UsageError(f"the run {saved.summary.run} has no responses to write from", hint=_go_on(saved))
@@ -99,8 +99,7 @@ def rewritten(saved: SavedRun, flags: Choices, settings: Settings, machine: Mach
         limit = plan.answer_max_completion_tokens
         if outer.is_local != plan.outer.is_local:
             limit = defaults.LOCAL_MAX_TOKENS["answer"] if outer.is_local else None
-        extra = plan.outer_extra if outer.provider == plan.outer.provider else {}
-        plan = plan._replace(outer=outer, answer_max_completion_tokens=limit, outer_extra=extra)
+        plan = written_by(plan, outer)._replace(answer_max_completion_tokens=limit)
     choices = flags._replace(provider=None).over(saved.choices)
     earlier = saved.as_earlier(is_closed=True)
     return _accessible(TakenUp(plan, earlier, frozenset({plan.outer}), choices), settings, machine)
@@ -144,11 +143,31 @@ def _seat(panelist: Panelist, system: str | None) -> Seat:
     return Seat(str(model), persona, temperature, label, reasoning, limit)
 
 
+def choices_of_judged(saved: SavedRun, flags: Choices, settings: Settings) -> Choices:
+    """Return what is asked for when a judge reads a run's responses: its own judge, web tools and limit of cost.
+
+    Flags win, and so does a preset that they name.
+
+    Raises:
+        UsageError: Its own judge is meant, whose provider is not configured any more.
+    """
+    own, judge = saved.choices, None
+    if flags.preset is None:
+        if preset := settings.presets.get(own.preset or ""):
+            own = own.over(preset.choices)
+        if flags.judge is None:
+            _refuse_unknown_providers([saved.plan.judge], settings, "; or name another judge with -j MODEL")
+            judge = str(saved.plan.judge)
+    return flags.over(
+        Choices(judge=judge, tools=own.tools, max_cost=own.max_cost, allow_unknown_cost=own.allow_unknown_cost)
+    )
+
+
 def continued_prompt(saved: SavedRun, asked: Prompt) -> Prompt:
     """Return the question of a conversation that goes on: the panel reads what was said so far as material.
 
     Raises:
-        UsageError: The run has no answer to continue from.
+        UsageError: The run has no answer to continue from, or none yet.
     """
     turns = _turns(saved)
     so_far = prompts.material([("the conversation so far", transcript(turns))])
@@ -165,7 +184,7 @@ def continued_plan(saved: SavedRun, asked: Prompt, plan: Plan, flags: Choices) -
     What a request asked of every call, its privacy first of all, holds for the next question, too.
     """
     before = saved.plan
-    routing = {**before.inner_extra.get("provider", {}), **before.outer_extra.get("provider", {})}
+    routing = routing_of(before)
     extra = {**before.outer_extra, **({"provider": routing} if routing else {})}
     limit = None if before.outer.is_local or plan.outer.is_local else before.answer_max_completion_tokens
     turns = (*_turns(saved), Message("user", asked.text(), attachments=asked.attachments))
@@ -174,10 +193,8 @@ def continued_plan(saved: SavedRun, asked: Prompt, plan: Plan, flags: Choices) -
 
 def _turns(saved: SavedRun) -> tuple[Message, ...]:
     if saved.answer is None:
-        raise UsageError(
-            f"the run {saved.summary.run} has no answer to continue from",
-            hint=_go_on(saved),
-        )
+        refuse_running(saved)
+        raise UsageError(f"the run {saved.summary.run} has no answer to continue from", hint=_go_on(saved))
     prompt = saved.plan.prompt
     whole = Message("user", prompt.text(), attachments=prompt.attachments)
     first, *rest = saved.plan.conversation or (whole,)
@@ -200,9 +217,14 @@ def _with_limits(plan: Plan, flags: Choices) -> Plan:
     )
 
 
-def _refuse_running(saved: SavedRun) -> None:
+def refuse_running(saved: SavedRun) -> None:
+    """Refuse to take a run up that is not over.
+
+    Raises:
+        UsageError: It is under way.
+    """
     if saved.summary.status == "running":
-        raise UsageError(f"the run {saved.summary.run} is still under way", hint="Wait for its end, or end it first.")
+        raise under_way(saved.summary.run)
 
 
 def _go_on(saved: SavedRun) -> str:
@@ -225,9 +247,9 @@ def _accessible(taken: TakenUp, settings: Settings, machine: Machine) -> TakenUp
     return taken
 
 
-def _refuse_unknown_providers(models: Iterable[ModelName], settings: Settings) -> None:
+def _refuse_unknown_providers(models: Iterable[ModelName], settings: Settings, or_else: str = "") -> None:
     for model in models:
         if model.provider not in settings.providers:
             said = f"the provider {model.provider}" if model.provider else "who serves it is not known here, so it"
-            hint = f"Configure it: fusion config set providers.{model.provider or 'NAME'}.base_url URL"
+            hint = f"Configure it: fusion config set providers.{model.provider or 'NAME'}.base_url URL{or_else}"
             raise UsageError(f"{model.slug} cannot be asked: {said} is not configured", hint=hint)

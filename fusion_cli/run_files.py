@@ -16,6 +16,7 @@ from fusion_cli import run_lines
 from fusion_cli.errors import UsageError
 from fusion_cli.event_lines import PREFIX, VERSION
 from fusion_cli.regular_files import open_regular
+from fusion_cli.run_ids import ID, journals
 from fusion_cli.terminal import as_escapes, one_line
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 LAST = "last"
 ANOTHER = "fusion runs list shows what there is."
-_ID = r"[0-9]{8}T[0-9]{9}-[0-9a-f]{6}"
 _ID_BEGUN = r"[0-9][0-9T]*-?[0-9a-f]*"
 _TAIL_BYTES = 16_384
 _MAX_BYTES = 512_000_000
@@ -133,16 +133,12 @@ def find(folder: Path, name: str, *, command: str | None = None, is_over: bool =
 
     Raises:
         UsageError: There is none, or several ids begin so.
+        FusionError: The folder cannot be read.
     """
-    paths = journals(folder)
     if name == LAST:
-        for path in reversed(paths):
-            if command in (None, summary(path).command) and not (is_over and is_running(path)):
-                return path
-        said = one_line(str(folder), 200)
-        raise UsageError("there is no run yet", hint=f"Runs are kept in {said}, unless --no-save says otherwise.")
+        return _last(folder, command, is_over=is_over)
     if re.fullmatch(_ID_BEGUN, name):
-        found = [path for path in paths if path.stem.startswith(name)]
+        found = [path for path in journals(folder) if path.stem.startswith(name)]
         if len(found) == 1 or (found and found[0].stem == name):
             return found[0]
         if found:
@@ -155,10 +151,32 @@ def find(folder: Path, name: str, *, command: str | None = None, is_over: bool =
     raise UsageError(f"there is no run {one_line(name, 80)}", hint=ANOTHER)
 
 
+def _last(folder: Path, command: str | None, *, is_over: bool) -> Path:
+    paths = journals(folder)
+    running = None
+    for path in reversed(paths):
+        if command not in (None, summary(path).command):
+            continue
+        if not (is_over and is_running(path)):
+            return path
+        running = running or path
+    if running:
+        raise under_way(running.stem)
+    if paths:
+        raise UsageError(f"there is no run of fusion {command} yet", hint=ANOTHER)
+    said = one_line(str(folder), 200)
+    raise UsageError("there is no run yet", hint=f"Runs are kept in {said}, unless --no-save says otherwise.")
+
+
+def under_way(run: str) -> UsageError:
+    """Return what is said when a run that is not over is to be taken up."""
+    return UsageError(f"the run {run} is still under way", hint="Wait for its end, or end it first.")
+
+
 def recorded(folder: Path, run: str) -> Path | None:
     """Return the file of the run with this whole id; None where it is not kept here, or `run` is no id."""
     path = folder / f"{run}.jsonl"
-    return path if re.fullmatch(_ID, run) and path.is_file() else None
+    return path if re.fullmatch(ID, run) and path.is_file() else None
 
 
 def journal_named(folder: Path, name: str) -> Path | None:
@@ -166,6 +184,7 @@ def journal_named(folder: Path, name: str) -> Path | None:
 
     Raises:
         UsageError: It can only mean a run, and there is no such.
+        FusionError: The folder cannot be read.
     """
     path = Path(name)
     if name == "-" or (name != LAST and not re.fullmatch(_ID_BEGUN, name) and not path.is_file()):
@@ -210,7 +229,11 @@ def _is_printed(data: bytes) -> bool:
 
 
 def summaries(folder: Path, limit: int | None = None) -> list[RunSummary]:
-    """Return the runs in a folder, the newest ones first; only the first and last line of each file are read."""
+    """Return the runs in a folder, the newest ones first; only the first and last line of each file are read.
+
+    Raises:
+        FusionError: The folder cannot be read.
+    """
     return [summary(path) for path in journals(folder)[::-1][:limit]]
 
 
@@ -257,14 +280,6 @@ def is_running(path: Path) -> bool:
         return False
 
 
-def journals(folder: Path) -> list[Path]:
-    """Return the files of the runs in a folder, the oldest first."""
-    try:
-        return sorted(path for path in folder.iterdir() if re.fullmatch(rf"{_ID}\.jsonl", path.name))
-    except OSError:
-        return []
-
-
 def _bytes(path: Path) -> bytes:
     try:
         with open_regular(path) as file:
@@ -295,7 +310,7 @@ def _summary(
     if created.get("type") != f"{PREFIX}created":
         return RunSummary(path.stem, path, "damaged")
     said = run_lines.text(created, "run")  # a file that was exported may be called anything
-    run = said if re.fullmatch(_ID, said) and not re.fullmatch(_ID, path.stem) else path.stem
+    run = said if re.fullmatch(ID, said) and not re.fullmatch(ID, path.stem) else path.stem
     status = "running" if is_running else "unfinished"
     if ended:
         status = "degraded" if ended.get("status") == "ok" and ended.get("degraded") else str(ended.get("status"))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fusion_cli.errors import FusionError, UsageError
 from fusion_cli.run_files import is_running
+from fusion_cli.run_ids import files_in
 from fusion_cli.terminal import one_line
 from fusion_cli.values import shown
 
@@ -44,12 +45,16 @@ def read_age(said: str) -> timedelta:
 
 
 def old_files(folder: Path, age: timedelta, now: datetime | None = None) -> list[OldFile]:
-    """Return the files of the runs in a folder that began longer ago than that, but for those under way."""
+    """Return the files of the runs in a folder that began longer ago than that, but for those under way.
+
+    Raises:
+        FusionError: The folder cannot be read.
+    """
     limit = (now or datetime.now(UTC)) - age
     old = []
-    with suppress(FileNotFoundError, NotADirectoryError):
-        for path in sorted(folder.iterdir()):
-            name = re.fullmatch(_FILE, path.name)
+    for path in files_in(folder):
+        name = re.fullmatch(_FILE, path.name)
+        with suppress(FileNotFoundError):  # somebody else has just removed it
             if name and _began(name["began"], path) < limit and not is_running(path):
                 old.append(OldFile(path, path.lstat().st_size))
     return old

@@ -70,6 +70,20 @@ class TestBudget:
         with pytest.raises(CostLimitError, match=r"^the run may take \$0\.0005 and the judge needs about \$0\.0006: "):
             Budget(0.0005).before_phase(["judge"], 0.0, 0.0006)
 
+    @pytest.mark.parametrize(
+        ("spent", "needed", "hint"),
+        [
+            (0.08, 0.05, "What is kept goes on with --resume, for up to another $0.10; --max-cost says how much."),
+            (0.08, 0.5, "Raise --max-cost; what is kept goes on with --resume, and what is spent no longer counts."),
+            (0.0, 0.5, "Raise --max-cost."),
+        ],
+    )
+    def test_what_a_stopped_run_can_do(self, spent: float, needed: float, hint: str) -> None:
+        """Who resumes begins a limit of its own: it is raised where that would be passed again, and only there."""
+        with pytest.raises(CostLimitError) as stopped:
+            Budget(0.1).before_phase(["judge"], spent, needed)
+        assert stopped.value.hint == hint
+
     def test_unknown_prices_are_refused_unless_allowed(self) -> None:
         """Whose price is unknown is named; allowed, the known part is held to the limit all the same."""
         whole = estimate(plan(), {ModelName("openrouter", "o"): PRICE}, answers=True)

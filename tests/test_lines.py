@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ import pytest
 from fusion_cli import events, pipeline
 from fusion_cli.chat import Citation, Completion, ToolStep, Usage
 from fusion_cli.choices import Choices
-from fusion_cli.errors import ModelError, ServerFailedError
+from fusion_cli.errors import CostLimitError, ModelError, ServerFailedError
 from fusion_cli.event_lines import event_lines
 from fusion_cli.line_schema import schema_of_lines
+from fusion_cli.outcome import ask_run_without_calls
 from fusion_cli.results import AnalysisRun, AskRun
 from fusion_cli.sinks.json_lines import JsonLines
 from tests.e2e.command import fusion
@@ -136,6 +138,34 @@ def test_a_reader_can_rebuild_the_whole_result(name: str) -> None:
     """Key by key what `--json` prints, without a look at the line that has it whole."""
     run, lines = RUNS[name]()
     assert rebuilt([line for line in lines if line["type"] != "fusion_call.completed"]) == run.model_dump()
+
+
+def begun() -> tuple[JsonLines, list[str]]:
+    """Return the sink of a run that nobody has been asked in yet, and what it has written."""
+    written: list[str] = []
+    lines = JsonLines(written.append)
+    lines.begin("20261128T000000000-abcdef", "2026-11-28T00:00:00Z", "ask", plan(), Choices(), None)
+    return lines, written
+
+
+def test_a_run_that_is_refused_has_no_id() -> None:
+    """Where the end is all that there is to tell, the first line names no run that the last ones do not."""
+    lines, written = begun()
+    assert written == []
+    lines(events.RunCompleted(ask_run_without_calls(CostLimitError("too dear"))))
+    first, _, completed, _ = map(json.loads, written)
+    assert (first["type"], first["run"], completed["run"]["run"]) == ("fusion_call.created", None, None)
+
+
+@pytest.mark.parametrize("begin", [JsonLines.start, lambda lines: lines(events.Warned("w"))])
+def test_a_run_that_is_under_way_has_its_id_at_once(begin: Callable[[JsonLines], None]) -> None:
+    """As soon as somebody is asked or something is told, the first two lines are there, and they stay two."""
+    lines, written = begun()
+    begin(lines)
+    created, planned, *_ = map(json.loads, written)
+    assert (created["run"], planned["type"]) == ("20261128T000000000-abcdef", "fusion_call.planned")
+    lines.start()
+    assert sum("fusion_call.created" in line for line in written) == 1
 
 
 def test_thoughts_have_lines_of_their_own() -> None:

@@ -9,7 +9,7 @@ from fusion_cli.chat import Message, ModelName, ToolCall
 from fusion_cli.choices import Choices
 from fusion_cli.errors import UsageError
 from fusion_cli.plan import Panelist, Plan, Prompt
-from fusion_cli.request import Request, read_request
+from fusion_cli.request import Request, as_private_as, read_request, written_by
 
 ASK = [{"role": "user", "content": "SQLite?"}]
 FUSION = {"type": "openrouter:fusion"}
@@ -47,7 +47,8 @@ def test_privacy_holds_for_every_call() -> None:
         ({"zdr": None}, {}, {}, ()),
         ({"order": ["x"]}, {}, {}, ("the request's provider.order is not given to panel and judge",)),
         ({"order": ["x"]}, {"panel": ("lab:a",), "judge": "lab:j"}, {}, ()),
-        ({**PRIVATE, "order": ["x"]}, {"tool_choice": "none"}, {}, ()),
+        ({**PRIVATE, "order": ["x"]}, {"tool_choice": "none"}, {"provider": PRIVATE}, ()),
+        (PRIVATE, {"panel": ("lab:a",), "tool_choice": "none"}, {"provider": PRIVATE}, ()),
         (
             PRIVATE,
             {"panel": ("lab:a", "openrouter:b", "lab:a", "desk:c", "local:d")},
@@ -98,6 +99,57 @@ def test_a_flags_model_has_no_fallbacks_of_the_body(body: dict[str, Any]) -> Non
     assert applied.outer_extra == {"top_p": 0.5}
     assert applied.warnings == ("the request's models are left out: they are fallbacks of another outer model",)
     assert request.applied_to(plan(), Choices(judge="x/y")).outer_extra == {"models": body["models"], "top_p": 0.5}
+
+
+LAB = {"judge": "lab:j", "outer": "lab:o"}
+
+
+@pytest.mark.parametrize("tool_choice", ["required", "none"])
+@pytest.mark.parametrize(
+    ("panel", "models"), [("openrouter:a", {}), ("openrouter:a", {"outer": "lab:o"}), ("lab:a", LAB)]
+)
+def test_another_writer_is_held_to_the_privacy(panel: str, models: dict[str, Any], tool_choice: str) -> None:
+    """Whoever was asked before, a model that OpenRouter serves is told of it, and of any other one that is said."""
+    first = read(provider=PRIVATE, top_p=0.5).applied_to(plan(panel, **models, tool_choice=tool_choice))
+    first = first._replace(warnings=())
+    written = written_by(first, ModelName("openrouter", "p"))
+    assert (written.outer, written.outer_extra) == (("openrouter", "p"), {"top_p": 0.5, "provider": PRIVATE})
+    assert written.warnings == ()
+    away = written_by(first, ModelName("lab", "p"))
+    assert away.outer_extra == {"top_p": 0.5}
+    assert away.warnings == ("only OpenRouter knows provider: left out for lab:p",)
+    assert written_by(away, ModelName("openrouter", "p")).outer_extra == written.outer_extra
+
+
+def test_another_writer_has_no_fallbacks_of_the_first() -> None:
+    """Only the model that the body named, and that is asked again, has its fallbacks."""
+    first = read(models=["o", "c/d"]).applied_to(plan())
+    assert written_by(first, first.outer).outer_extra == {"models": ["o", "c/d"]}
+    written = written_by(first, ModelName("openrouter", "p"))
+    assert written.outer_extra == {}
+    assert written.warnings == ("the request's models are left out: they are fallbacks of another outer model",)
+
+
+@pytest.mark.parametrize(
+    ("panel", "models"), [("openrouter:a", {}), ("openrouter:a", {"outer": "lab:o"}), ("lab:a", LAB)]
+)
+def test_another_judge_is_held_to_the_privacy(panel: str, models: dict[str, Any]) -> None:
+    """The judge of responses that exist is told where data may go, and so is who writes from it; no more than that."""
+    routing = {**PRIVATE, "order": ["x"]}
+    before = read(provider=routing, top_p=0.5, models=["o", "c/d"]).applied_to(plan(panel, **models))
+    judged = as_private_as(before, plan("lab:a", outer="openrouter:j", tool_choice="none"))
+    assert judged.inner_extra == judged.outer_extra == {"provider": PRIVATE}
+    assert judged.warnings == ()
+
+
+def test_a_judge_whom_nobody_holds_to_the_privacy() -> None:
+    """A judge elsewhere cannot be told; that is said, and whoever takes its run up still is."""
+    before = read(provider={"zdr": True}).applied_to(plan())
+    judged = as_private_as(before, plan(judge="lab:j", outer="lab:j", tool_choice="none"))
+    assert (judged.inner_extra, judged.outer_extra) == ({"provider": {"zdr": True}}, {})
+    assert judged.warnings == ("only OpenRouter knows provider.zdr: nobody holds lab:j to it",)
+    assert written_by(judged, ModelName("openrouter", "p")).outer_extra == {"provider": {"zdr": True}}
+    assert as_private_as(plan(), plan()) == plan()
 
 
 def conversation(turn: dict[str, Any], *more: dict[str, Any]) -> tuple[Message, ...]:

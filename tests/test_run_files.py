@@ -2,20 +2,21 @@
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fusion_cli import run_files
+from fusion_cli import events, run_files
 from fusion_cli.chat import Message, ModelName, Reasoning, ServerTool, ToolCall, Usage
 from fusion_cli.choices import Choices, Seat
-from fusion_cli.errors import ServerFailedError, UsageError
+from fusion_cli.errors import FusionError, ServerFailedError, UsageError
 from fusion_cli.outcome import ask_run_without_calls
 from fusion_cli.plan import Limits, Panelist, Plan, Prompt
 from fusion_cli.sinks.journal import Journal
 from tests.recording import happy, record
-from tests.story.scripted import JUDGE_REPLY, ScriptedModels, plan, says
+from tests.story.scripted import JUDGE_REPLY, ScriptedModels, panel_of_two, plan, says
 
 IDS = ("20261127T235959999-00000a", "20261128T000000000-00000b", "20261128T000000000-0000bb")
 RICH_PLAN = Plan(
@@ -50,6 +51,11 @@ RICH_CHOICES = Choices(
 )
 
 
+def analyzing() -> ScriptedModels:
+    """Return models for a run without an outer model."""
+    return panel_of_two().script("judge", "j", says(JUDGE_REPLY))
+
+
 def changed(path: Path, number: int, **fields: Any) -> Path:
     """Change fields of a journal's line."""
     lines = path.read_text("utf-8").splitlines(keepends=True)
@@ -70,8 +76,6 @@ def named(folder: Path, *ids: str) -> None:
 def test_plan_and_choices_come_back(tmp_path: Path, what: Plan, choices: Choices) -> None:
     """Every field of them, nested tuples and half characters included, is what it was."""
     journal = Journal(tmp_path, "ask", what, choices, "20260101T000000-abcdef", lambda said: None)
-    from fusion_cli import events
-
     journal(events.Warned("w"))
     journal.close()
     saved = run_files.read(journal.path)
@@ -262,6 +266,43 @@ class TestFind:
         assert str(raised.value).isprintable()
         assert "fusion runs list" in raised.value.hint
 
+    def test_a_folder_that_cannot_be_read_is_not_an_empty_one(self, tmp_path: Path) -> None:
+        """Where nobody can see whether there are runs, the folder is named; a file elsewhere is found all the same."""
+        path = record(tmp_path / "a").path.rename(tmp_path / "mine.jsonl")
+        broken = tmp_path / "runs"
+        broken.write_text("no folder")
+        said = rf"^{re.escape(str(broken))}, where runs are kept, cannot be read: Not a directory$"
+        for name in ("last", IDS[0], IDS[0][:5]):
+            with pytest.raises(FusionError, match=said) as raised:
+                run_files.find(broken, name)
+            assert raised.value.exit_status == 1
+        with pytest.raises(FusionError, match=said):
+            run_files.summaries(broken)
+        assert run_files.find(broken, str(path)) == path
+
+    def test_none_of_a_command(self, tmp_path: Path) -> None:
+        """Where there are runs of others alone, that is what is said, and not that there is none."""
+        record(tmp_path, command="analyze", models=analyzing())
+        with pytest.raises(UsageError, match=r"^there is no run of fusion ask yet$") as raised:
+            run_files.find(tmp_path, "last", command="ask")
+        assert "fusion runs list" in raised.value.hint
+
+    @pytest.mark.skipif(os.name == "nt", reason="Windows has no such locks")
+    def test_the_only_one_is_under_way(self, tmp_path: Path) -> None:
+        """A run that is not over is said to be so where one is wanted that is; of several, the newest one is."""
+        record(tmp_path, command="analyze", models=analyzing())
+        journals = [Journal(tmp_path, "ask", plan(), Choices(), None, lambda said: None) for _ in range(2)]
+        for journal in journals:
+            journal(events.AnswerCompleted("done"))
+        newest = max(journal.run for journal in journals)
+        with pytest.raises(UsageError, match=rf"^the run {newest} is still under way$"):
+            run_files.find(tmp_path, "last", command="ask", is_over=True)
+        assert run_files.find(tmp_path, "last", command="ask").stem == newest
+        assert run_files.summary(run_files.find(tmp_path, "last", is_over=True)).command == "analyze"
+        for journal in journals:
+            journal.close()
+        assert run_files.find(tmp_path, "last", is_over=True).stem == newest
+
     def test_there_is_no_last_one_yet(self, tmp_path: Path) -> None:
         """Without any run, `last` says so."""
         with pytest.raises(UsageError, match="there is no run yet"):
@@ -302,8 +343,6 @@ class TestSummaries:
     @pytest.mark.skipif(os.name == "nt", reason="Windows has no such locks")
     def test_a_run_that_is_under_way(self, tmp_path: Path) -> None:
         """As long as its process lives, a run is running, and may be read."""
-        from fusion_cli import events
-
         journal = Journal(tmp_path, "ask", plan(), Choices(), None, lambda said: None)
         journal(events.AnswerCompleted("done"))
         assert [each.status for each in run_files.summaries(tmp_path)] == ["running"]

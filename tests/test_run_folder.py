@@ -8,7 +8,7 @@ import pytest
 
 from fusion_cli import events, run_folder
 from fusion_cli.choices import Choices
-from fusion_cli.errors import UsageError
+from fusion_cli.errors import FusionError, UsageError
 from fusion_cli.sinks.journal import Journal
 from tests.story.scripted import plan
 
@@ -55,6 +55,13 @@ def test_old_is_what_began_before(tmp_path: Path) -> None:
     )
     assert run_folder.old_files(tmp_path, timedelta(days=1), NOW) == [run_folder.OldFile(path, 10) for path in old]
     assert run_folder.old_files(tmp_path / "none", timedelta(0), NOW) == []
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    """Nothing to remove and nothing to be seen are two things."""
+    [path] = filled(tmp_path, "runs")
+    with pytest.raises(FusionError, match=f"{path}, where runs are kept, cannot be read: Not a directory"):
+        run_folder.old_files(path, timedelta(0), NOW)
 
 
 def test_digits_that_are_no_date_go_by_the_file(tmp_path: Path) -> None:

@@ -91,12 +91,13 @@ def judge(
     """
     from functools import partial
 
-    from fusion_cli import delivery, pipeline
+    from fusion_cli import delivery, pipeline, resuming
     from fusion_cli.context import Context, Errand
     from fusion_cli.flags import choices_from
     from fusion_cli.launch import Wishes, launch
     from fusion_cli.outcome import analysis_run_without_calls
     from fusion_cli.planning import make_judge_plan
+    from fusion_cli.request import as_private_as
     from fusion_cli.showing import Manner
 
     manner = Manner(quiet, verbose, color)
@@ -106,11 +107,17 @@ def judge(
     read = [source, prompt_file, *(said.partition("=")[2] for said in response or ())]
     outputs = context.outputs(form, output or (), as_json=json, dry_run=dry_run, read=read)
     with delivery.told_as_json("judge", analysis_run_without_calls, terminal, outputs):
-        choices = choices_from(ctx.params)
+        flags = choices_from(ctx.params)
         work = _work(source, response or (), prompt, prompt_file, context)
-        if choices.judge is None and choices.preset is None:
-            choices = choices._replace(judge=work.judge)
-        plan = make_judge_plan(choices, context.settings, work.prompt, work.panel, context.machine, web=bool(web))
+        choices = flags
+        if work.run is not None:
+            choices = resuming.choices_of_judged(work.run, flags, context.settings)
+        elif flags.judge is None and flags.preset is None:
+            choices = flags._replace(judge=work.judge)
+        plan = make_judge_plan(
+            choices, context.settings, work.prompt, work.panel, context.machine, web=bool(web), said=flags
+        )
+        plan = plan if work.run is None else as_private_as(work.run.plan, plan)
         plan = plan._replace(warnings=(*work.warnings, *plan.warnings))
         story = partial(pipeline.judge_responses, missing=work.missing)
         strict = context.settings.strict if strict is None else strict
@@ -126,8 +133,11 @@ def judge(
 class Work(NamedTuple):
     """What is to be judged: what was asked, who sat on the panel, what they said, and what to say of that.
 
-    `missing` is how many further panelists there were, who have no seat; `judge` is who judged before, where a provider
-    is configured that has it.
+    Attributes:
+        missing: How many further panelists there were, who have no seat.
+        choices: What was chosen explicitly when they were asked.
+        judge: Who judged before, where a file says so and a provider is configured that has it.
+        run: The one that they come from, where it is kept here.
     """
 
     prompt: "Prompt"
@@ -137,6 +147,7 @@ class Work(NamedTuple):
     judge: str | None
     missing: int = 0
     warnings: tuple[str, ...] = ()
+    run: "SavedRun | None" = None
 
 
 def _work(
@@ -160,7 +171,7 @@ def _work(
         raise UsageError("standard input can be read once: '-' stands twice", hint="Name a file for one of them.")
     asked = read_what_was_asked(prompt, prompt_file, terminal)
     if source is not None and (path := run_files.journal_named(context.settings.runs_dir, source)):
-        return _recorded(run_files.read(path), asked, context)
+        return _recorded(run_files.read(path), asked)
     if source is not None:
         saved = read_responses(read_text(source, terminal, said="FILE", limit=MAX_SAVED_BYTES), source, asked)
     else:
@@ -168,37 +179,39 @@ def _work(
             (label, read_text(file, terminal, said="--response", limit=MAX_RESPONSE_BYTES)) for label, file in named
         ]
         saved = labelled_responses(texts, asked)
-    earlier, judge = saved.as_earlier(), _judge_of_file(saved, context)
-    return Work(Prompt(saved.prompt), saved.panel, earlier, Choices(), judge, saved.missing, saved.warnings)
+    panel, judge, run = saved.panel, _judge_of_file(saved, context), _run_of_file(saved, context)
+    return Work(Prompt(saved.prompt), panel, saved.as_earlier(), Choices(), judge, saved.missing, saved.warnings, run)
 
 
 def _judge_of_file(saved: "SavedResponses", context: "Context") -> str | None:
-    """Return who judged a file's responses: by the run that it came from, or by a name that has its provider."""
-    from fusion_cli import run_files
-    from fusion_cli.errors import UsageError
-
-    with suppress(UsageError):
-        if path := run_files.recorded(context.settings.runs_dir, saved.run):
-            return _judge_of_run(run_files.read(path), context)
+    """Return who judged a file's responses, if by a name that has its provider."""
     provider, colon, _ = saved.judge.partition(":")
     return saved.judge if colon and provider in context.settings.providers else None
 
 
-def _judge_of_run(saved: "SavedRun", context: "Context") -> str | None:
-    judge = saved.plan.judge
-    return str(judge) if judge.provider in context.settings.providers else None
+def _run_of_file(saved: "SavedResponses", context: "Context") -> "SavedRun | None":
+    """Return the run that a file's responses came from, where it can be read."""
+    from fusion_cli import run_files
+    from fusion_cli.errors import UsageError
+
+    with suppress(UsageError, OSError):
+        if path := run_files.recorded(context.settings.runs_dir, saved.run):
+            return run_files.read(path)
+    return None
 
 
-def _recorded(saved: "SavedRun", asked: str | None, context: "Context") -> Work:
+def _recorded(saved: "SavedRun", asked: str | None) -> Work:
     """Return the panel of a recorded run; those who had only begun are judged as cut off."""
     from fusion_cli.errors import UsageError
     from fusion_cli.plan import Prompt
+    from fusion_cli.resuming import refuse_running
     from fusion_cli.run_files import ANOTHER
 
+    refuse_running(saved)
     if not saved.responses:
         raise UsageError(f"the run {saved.summary.run} has no responses to judge", hint=ANOTHER)
     earlier = saved.as_earlier(is_closed=True)._replace(analysis=None, is_judged=False)
     whole = asked or saved.prompt or saved.plan.prompt.text()
     prompt = Prompt(saved.told, whole.removeprefix(saved.told).strip())  # what follows the question is its material
     prompt = (prompt if prompt.text() == whole else Prompt(whole))._replace(attachments=saved.plan.prompt.attachments)
-    return Work(prompt, saved.plan.panel, earlier, saved.choices, _judge_of_run(saved, context))
+    return Work(prompt, saved.plan.panel, earlier, saved.choices, None, run=saved)

@@ -30,9 +30,10 @@ class JsonLines:
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
         self._started = time.monotonic()
+        self._beginning: tuple[dict[str, Any], ...] = ()
 
     def begin(self, run: str | None, at: str, command: str, plan: Plan, choices: Choices, parent: str | None) -> None:
-        """Write what stands before the events.
+        """Take what stands before the events; it waits for `start`, as a run that is refused is none.
 
         Args:
             run: Its id; None where it is not kept.
@@ -42,8 +43,13 @@ class JsonLines:
             choices: What was chosen explicitly.
             parent: The run that it takes up.
         """
-        self._put(created_line(run, at, command, plan, parent))
-        self._put(planned_line(plan, choices, 0.0))
+        self._beginning = (created_line(run, at, command, plan, parent), planned_line(plan, choices, 0.0))
+
+    def start(self) -> None:
+        """Write what stands before the events, unless it has been: somebody is asked, or there is something to tell."""
+        beginning, self._beginning = self._beginning, ()
+        for line in beginning:
+            self._put(line)
 
     def begin_without_plan(self, command: str) -> None:
         """Write the first line of a run that ends before it was planned."""
@@ -51,6 +57,9 @@ class JsonLines:
 
     def __call__(self, event: Event) -> None:
         """Write one event, and after the last one how the run ended."""
+        if self._beginning and isinstance(event, RunCompleted):  # nobody was asked, and it may not be kept
+            self._beginning[0]["run"] = event.run.run
+        self.start()
         t = time.monotonic() - self._started
         for line in event_lines(event, t):
             self._put(line)

@@ -86,6 +86,13 @@ class TestList:
         assert "No runs yet" in result.stderr
         assert json.loads(done("list", "--json")) == []
 
+    def test_a_folder_that_cannot_be_read(self, folder: Path) -> None:
+        """It is no empty list: the folder is named, and the status is not 0."""
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.write_text("no folder")
+        for arguments in (("list",), ("list", "--json"), ("prune", "--older-than", "1d")):
+            assert refused(*arguments, kind=FusionError).startswith(f"{folder}, where runs are kept, cannot be read: ")
+
     def test_the_newest_come_first(self, folder: Path, kept: Recorded) -> None:
         """Each on a line, with its status, cost and question; `-n` says how many."""
         (folder / "20200101T000000000-aaaaaa.jsonl").write_text("junk\n")

@@ -16,7 +16,7 @@ from fusion_cli.results import AnalysisRun, AskRun
 from tests.e2e.command import FUSION, MODELS, Ended, environment, fusion, on_a_terminal
 from tests.rebuilding import rebuilt
 from tests.sinks.hostile_page import Page
-from tests.wire.server import Reply, WireServer, deliberation, failure
+from tests.wire.server import Fault, Reply, WireServer, deliberation, failure
 from tests.wire.server_deliberation import ANSWER
 
 FORCED = ("--tool-choice", "required")
@@ -195,6 +195,33 @@ def test_lines_come_as_things_happen() -> None:
     kinds = {json.loads(line)["type"].removeprefix("fusion_call.") for line in rest.splitlines()}
     assert kinds >= {"in_progress", "panel.added", "panel.delta", "panel.completed", "call.completed", "answer.delta"}
     assert json.loads(rest.splitlines()[-1])["type"] == "fusion_call.ended"
+
+
+def test_the_first_line_waits_for_nobodys_words(server: WireServer) -> None:
+    """Who decides whether the panel meets may take its time: that the run has begun is told before."""
+    server.script("*", Reply("late", fault=Fault("stall", after=0)), role="outer")
+    with subprocess.Popen(
+        [FUSION, "ask", *MODELS, "--timeout", "30", "--format", "jsonl", "Which?"],
+        env=environment(server),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        assert process.stdout
+        assert json.loads(process.stdout.readline())["run"]
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+
+
+@pytest.mark.parametrize(("judge", "status"), [("openai/gpt-5", 5), ("z/of-unknown-price", 2)])
+def test_a_run_that_is_refused_for_its_cost_is_no_run(server: WireServer, judge: str, status: int) -> None:
+    """Neither its first line nor its last ones name one, as nothing is kept that could be shown."""
+    limited = ("--max-cost", "0.002", "--format", "jsonl")
+    ended = fusion("ask", *MODELS[:4], "-j", judge, "-m", "openai/gpt-5", *FORCED, *limited, "Which?", server=server)
+    first, _, completed, _ = map(json.loads, ended.stdout.splitlines())
+    assert (ended.status, server.calls()) == (status, [])
+    assert (first["run"], completed["run"]["run"]) == (None, None)
+    assert "there is no run yet" in fusion("runs", "show", "last").stderr
 
 
 @pytest.mark.parametrize("target", ["none/run.json", "run.pdf", "rihc:x", "."])

@@ -1,13 +1,19 @@
 """Runs that are taken up as their users do it: interrupted, resumed, continued, written from, judged again."""
 
 import json
+import shutil
 import signal
 from pathlib import Path
 
 import platformdirs
 import pytest
 
+from fusion_cli.chat import Usage
+from fusion_cli.choices import Choices
+from fusion_cli.events import PanelCompleted
+from fusion_cli.sinks.journal import Journal
 from tests.e2e.command import MODELS, fusion, start
+from tests.story.scripted import plan
 from tests.wire.server import Fault, Reply, WireServer, deliberation, failure
 
 REQUIRED = (*MODELS, "--tool-choice", "required")
@@ -290,6 +296,25 @@ def test_what_a_request_asked_for_holds_for_the_next_question(tmp_path: Path) ->
     turns = asked["outer"].body["messages"]
     assert turns[0]["content"].count("Be terse.") == 1
     assert [turn["content"] for turn in turns if turn["role"] == "user"][:3] == ["x", "y", "y"]
+
+
+@pytest.mark.parametrize(
+    "way", [("ask", "--resume"), ("ask", "--from"), ("ask", "--continue"), ("analyze", "--resume"), ("judge",)]
+)
+def test_a_run_under_way_is_left_alone(way: tuple[str, ...], tmp_path: Path) -> None:
+    """Nobody takes up what may still bring responses; a copy of its file is what it was when it was copied."""
+    folder = platformdirs.user_data_path("fusion", appauthor=False) / "runs"
+    journal = Journal(folder, "ask", plan(), Choices(), None, lambda said: None)
+    journal(PanelCompleted("a", "a", "now", 1.0, Usage(), truncated=False))
+    question = ("x",) if way[-1] == "--continue" else ()
+    refused = fusion(*way, journal.run, *question)
+    copy = shutil.copy(journal.path, tmp_path / "copy.jsonl")
+    with WireServer(default=deliberation(latency_s=0)) as server:
+        judged = fusion("judge", str(copy), "--json", server=server)
+    journal.close()
+    assert refused.status == 2
+    assert f"fusion: the run {journal.run} is still under way\n" in refused.stderr
+    assert judged.status == 0
 
 
 def test_conversation_with_a_provider_that_is_gone_is_refused() -> None:
