@@ -204,14 +204,16 @@ def test_fault_39_corrupt_cache_does_not_matter(faults: Faults, isolated: Path) 
     assert ran.run["degraded"] is False
 
 
-def test_fault_39_what_nobody_expected_names_its_file(faults: Faults, isolated: Path) -> None:
+def test_fault_39_a_folder_of_runs_that_cannot_be_read_is_named(faults: Faults, isolated: Path) -> None:
     """A folder that leads to itself is named in the one line that is said of it."""
     runs = isolated / DATA / "runs"
     runs.parent.mkdir(parents=True)
     runs.symlink_to("runs")
     ran = faults.command("runs", "prune", "--older-than", "1h")
     assert ran.status == 1
-    assert ran.stderr == f"fusion: {runs}: Too many levels of symbolic links\n"
+    assert ran.stderr.startswith(
+        f"fusion: {runs}, where runs are kept, cannot be read: Too many levels of symbolic links\n"
+    )
 
 
 @pytest.mark.parametrize(
