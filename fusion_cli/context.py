@@ -25,6 +25,7 @@ from fusion_cli.errors import (
 from fusion_cli.event_loop import cancelling, run_to_the_end
 from fusion_cli.events import fan_out
 from fusion_cli.formats import RICH
+from fusion_cli.interrupts import INTERRUPTS
 from fusion_cli.keys import obtain_key
 from fusion_cli.naming import Machine
 from fusion_cli.showing import Manner, given_back_when_stopped, prepare, sink_for
@@ -192,26 +193,24 @@ class Context:
             with given_back_when_stopped(shows):
                 return await self._carry_out(story, plan, errand, emit, notice)
 
-        try:
-            told: R = run_to_the_end(work())
-            kept_as = journal.run if journal and not journal.has_failed else None
-            run: R = told.model_copy(update={"run": kept_as, "warnings": [*told.warnings, *notices]})
-            emit(RunCompleted(run))
-            more_time = _more_time(run.cause, plan.limits)
-            deliver(run, shows.answer_shown if is_ask else shows.analysis_shown, watch)
-            delivered = True
-        except (
-            DegradedError,
-            UnwrittenError,
-        ):  # written, but not good enough, or not everywhere
-            delivered = True
-            raise
-        finally:
-            shows.close()
-            if journal:
-                journal.close()
-                if not delivered:
-                    self._say_how_to_go_on(journal, errand.command, more_time)
+        with INTERRUPTS.held(self.terminal.leave_at_once):
+            try:
+                told: R = run_to_the_end(work())
+                kept_as = journal.run if journal and not journal.has_failed else None
+                run: R = told.model_copy(update={"run": kept_as, "warnings": [*told.warnings, *notices]})
+                emit(RunCompleted(run))
+                more_time = _more_time(run.cause, plan.limits)
+                deliver(run, shows.answer_shown if is_ask else shows.analysis_shown, watch)
+                delivered = True
+            except (DegradedError, UnwrittenError):  # written, but not good enough, or not everywhere
+                delivered = True
+                raise
+            finally:
+                shows.close()
+                if journal:
+                    journal.close()
+                    if not delivered:
+                        self._say_how_to_go_on(journal, errand.command, more_time)
 
     def _lines(self, plan: Plan, errand: Errand, outputs: Outputs, at: str, journal: Journal | None) -> Emit:
         """Return the sink of a run's lines, which has begun."""
@@ -278,7 +277,7 @@ class Context:
                     notice(text)
 
         task = asyncio.create_task(work())
-        with cancelling(task, self.terminal.leave_at_once) as signals:
+        with cancelling(task, INTERRUPTS) as signals:
             try:
                 await task
             except asyncio.CancelledError:

@@ -1,0 +1,53 @@
+"""Signals as they come: twice at once, as from `timeout`, and again from somebody who has waited."""
+
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.command import MODELS, start
+from tests.wire.server import Fault, Reply, WireServer, deliberation
+
+HANGS = Reply("x", fault=Fault("stall", after=0))
+
+
+def interrupted(server: WireServer, *more: str) -> "subprocess.Popen[bytes]":
+    """Start a run in which one panelist hangs, and wait until the other has answered."""
+    server.script("anthropic/claude-opus-4.8", HANGS)
+    process = start("ask", *MODELS, "--tool-choice", "required", "--json", *more, "Which?", server=server)
+    assert process.stderr
+    while b"answered in" not in process.stderr.readline():
+        pass
+    return process
+
+
+@pytest.mark.parametrize("gap_s", [0.0, 0.004, 0.03])
+def test_a_signal_sent_twice_loses_nothing(gap_s: float) -> None:
+    """With the second of `timeout`'s two signals a moment later, object, file and the way to go on are all there."""
+    with WireServer(default=deliberation()) as server:
+        process = interrupted(server, "-o", "run.json")
+        process.send_signal(signal.SIGTERM)
+        time.sleep(gap_s)
+        process.send_signal(signal.SIGTERM)
+        stdout, stderr = process.communicate(timeout=10)
+    shape = json.loads(stdout)
+    assert process.returncode == 143
+    assert [row["model"] for row in shape["result"]["responses"]] == ["openai/gpt-5"]
+    assert json.loads(Path("run.json").read_text()) == shape
+    assert f"To go on: fusion ask --resume {shape['run']}\n".encode() in stderr
+
+
+def test_a_later_signal_does_not_wait_for_what_hangs() -> None:
+    """A run whose object nobody reads ends at the next Ctrl-C, long after its loop has ended."""
+    with WireServer(default=deliberation()) as server:
+        server.script("openai/gpt-5", Reply("word " * 60_000), role="panel")
+        process = interrupted(server)
+        process.send_signal(signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 130
+        process.communicate()
