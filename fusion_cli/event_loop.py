@@ -5,6 +5,7 @@ Knows neither what is run nor how a terminal is left.
 
 from __future__ import annotations
 
+import os
 import signal
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
@@ -29,12 +30,22 @@ def run_to_the_end(work: Coroutine[None, None, T]) -> T:
         await asyncio.gather(*left, return_exceptions=True)
         await loop.shutdown_asyncgens()
 
-    loop = asyncio.new_event_loop()
+    loop = _new_loop()
     try:
         return loop.run_until_complete(work)
     finally:
         loop.run_until_complete(end_what_is_left())
         loop.close()
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    import asyncio
+
+    if os.name == "nt":  # whose own loop starts processes, and where nobody stops one
+        return asyncio.new_event_loop()
+    from fusion_cli.loop_clock import Loop
+
+    return Loop()
 
 
 @contextmanager

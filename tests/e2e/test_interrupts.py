@@ -51,3 +51,32 @@ def test_a_later_signal_does_not_wait_for_what_hangs() -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 130
         process.communicate()
+
+
+@pytest.mark.parametrize("limits", [("--timeout", "2"), ("--deadline", "5")])
+def test_a_stop_takes_nothing_of_a_limit(limits: tuple[str, str]) -> None:
+    """What arrived while the process was stopped, for longer than its limit, is read and not thrown away."""
+    with WireServer(default=deliberation(latency_s=1)) as server:
+        process = start("ask", *MODELS, "--tool-choice", "required", "--json", *limits, "Which?", server=server)
+        server.wait_for(lambda requests: len(requests) == 2, timeout_s=20)
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(float(limits[1]) + 1)
+        process.send_signal(signal.SIGCONT)
+        stdout, _ = process.communicate(timeout=30)
+    shape = json.loads(stdout)
+    assert (process.returncode, shape["degraded"]) == (0, False)
+
+
+def test_a_stop_while_an_answer_is_written_is_no_silence() -> None:
+    """The server went on writing when nobody listened, and the answer is whole."""
+    text = "word " * 20
+    with WireServer(default=deliberation()) as server:
+        server.script("openai/gpt-5", Reply(text, chunk_chars=5, delay_chunk_s=0.1), role="outer")
+        process = start("ask", *MODELS, "--tool-choice", "none", "--idle-timeout", "2", "Which?", server=server)
+        server.wait_for(lambda requests: any(request.role == "outer" for request in requests), timeout_s=20)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(3.5)
+        process.send_signal(signal.SIGCONT)
+        stdout, _ = process.communicate(timeout=30)
+    assert (process.returncode, stdout.decode().split()) == (0, text.split())
