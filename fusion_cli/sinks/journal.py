@@ -91,7 +91,7 @@ class Journal:
         self._with_gaps: set[tuple[type[Any], str]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self.has_failed = False
-        self._holds_text = False
+        self._holds_text = self._holds_words = False
 
     def __call__(self, event: events.Event) -> None:
         """Take one event in."""
@@ -111,6 +111,8 @@ class Journal:
                 if isinstance(event, events.PanelCompleted):  # which has it whole
                     self._texts.pop((events.PanelDelta, event.label), None)
                 self._put_texts()
+                if isinstance(event, events.OuterDiscarded):  # what stands before a tool call is no answer
+                    self._holds_words = False
                 self._put(*event_lines(event, self._t))
                 if isinstance(event, events.RunCompleted):
                     self._put(ended_line(event.run, self._t))
@@ -125,7 +127,7 @@ class Journal:
     @property
     def has_kept(self) -> bool:
         """Whether something that was paid for is on the disk."""
-        return self._holds_text and not self.has_failed
+        return (self._holds_text or self._holds_words) and not self.has_failed
 
     def close(self) -> None:
         """Write what is left and close the file; a run that never began leaves none."""
@@ -162,6 +164,7 @@ class Journal:
         for (kind, label), parts in self._texts.items():
             text = "".join(parts)
             event = kind(label, text, "") if kind is events.PanelDelta else kind(text)
+            self._holds_words = self._holds_words or kind is not events.PanelDelta
             self._put(*event_lines(event, self._t))
         self._texts.clear()
 

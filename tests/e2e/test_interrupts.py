@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.command import MODELS, start
+from tests.e2e.command import MODELS, fusion, start
 from tests.wire.server import Fault, Reply, WireServer, deliberation
 
 HANGS = Reply("x", fault=Fault("stall", after=0))
@@ -80,3 +80,20 @@ def test_a_stop_while_an_answer_is_written_is_no_silence() -> None:
         process.send_signal(signal.SIGCONT)
         stdout, _ = process.communicate(timeout=30)
     assert (process.returncode, stdout.decode().split()) == (0, text.split())
+
+
+@pytest.mark.parametrize("choice", ["none", "auto"])
+def test_half_an_answer_without_a_panel_is_not_forgotten(choice: str) -> None:
+    """What an outer model had written when it fell silent is in the run, whose path is told, and which goes on."""
+    with WireServer(default=deliberation()) as server:
+        server.script("openai/gpt-5", Reply("It depends", fault=Fault("stall", after=1)), role="outer")
+        silent = fusion("ask", *MODELS, "--tool-choice", choice, "--idle-timeout", "0.5", "Which?", server=server)
+        kept, again, said = silent.stderr.splitlines()[-3:]
+        server.script("openai/gpt-5", Reply("It depends on the rest."), role="outer")
+        shown = fusion("runs", "show", "last", server=server)
+        resumed = fusion(*again.removeprefix("To go on: fusion ").split(), server=server)
+    assert silent.status == 6
+    assert Path(kept.removeprefix("Kept in ")).exists()
+    assert "silent for 0.5 s" in said
+    assert "Answer, cut off" in shown.stdout
+    assert (resumed.status, resumed.stdout) == (0, "It depends on the rest.\n")

@@ -134,7 +134,7 @@ class LiveSink:
         with suppress(Exception):  # a terminal that is gone costs nobody what is still to be done
             self._record_panel()
             self._warn_of_dropped()
-            self._put_answer(self._answer.end() if self._answer.is_settled else [])
+            self._put_answer(self._answer.end() if self._answer.has_text else [])  # as far as it came
             self._show(self._flushed(), [])
             self._note_shown()
         with suppress(Exception):
