@@ -180,10 +180,15 @@ class Context:
             notices.append(text)
             fan_out(sinks)(Warned(text))
 
+        def not_kept(text: str) -> None:
+            notice(text)
+            if self._manner.is_quiet:  # an error for whoever relies on it, and not a warning that can be kept back
+                self.terminal.insist(f"warning: {one_line(text, 400)}")
+
         journal = None
         if self.settings.save is not False if self._save is None else self._save:
             folder = self.settings.runs_dir
-            journal = Journal(folder, errand.command, plan, errand.choices, errand.parent, notice)
+            journal = Journal(folder, errand.command, plan, errand.choices, errand.parent, not_kept)
         if outputs.has_lines:
             sinks.append(self._lines(plan, errand, outputs, watch.at, journal))
         emit = fan_out([journal, *sinks] if journal else sinks)
