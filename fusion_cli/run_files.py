@@ -132,7 +132,7 @@ def find(folder: Path, name: str, *, command: str | None = None, is_over: bool =
     """
     paths = journals(folder)
     if name == LAST:
-        for path in reversed(paths):
+        for path in filter(_has_begun, reversed(paths)):
             if command in (None, summary(path).command) and not (is_over and is_running(path)):
                 return path
         said = one_line(str(folder), 200)
@@ -149,6 +149,14 @@ def find(folder: Path, name: str, *, command: str | None = None, is_over: bool =
         if name and Path(name).is_file():
             return Path(name)
     raise UsageError(f"there is no run {one_line(name, 80)}", hint=ANOTHER)
+
+
+def _has_begun(path: Path) -> bool:
+    """Tell whether anything stands in a file: where a full disk took nothing, an empty one may have stayed."""
+    try:
+        return path.stat().st_size > 0
+    except OSError:
+        return False
 
 
 def recorded(folder: Path, run: str) -> Path | None:

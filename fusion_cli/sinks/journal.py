@@ -86,6 +86,7 @@ class Journal:
                 encoded(planned_line(plan, choices, 0.0)),
             )
         )
+        self._head_left = len(self._waiting)
         self._texts: dict[tuple[type[Any], str], list[str]] = {}
         self._thinking: set[str] = set()
         self._with_gaps: set[tuple[type[Any], str]] = set()
@@ -130,7 +131,7 @@ class Journal:
         return (self._holds_text or self._holds_words) and not self.has_failed
 
     def close(self) -> None:
-        """Write what is left and close the file; a run that never began leaves none."""
+        """Write what is left and close the file; a run that never began leaves none, nor one that found no room."""
         if self._timer:
             self._timer.cancel()
             self._timer = None
@@ -141,6 +142,8 @@ class Journal:
         if self._file is not None:
             with suppress(OSError):
                 os.close(self._file)
+                if self._head_left > 0:  # it would be the last run, and nothing can be read of it
+                    self.path.unlink()
             self._file = None
 
     @property
@@ -179,7 +182,9 @@ class Journal:
             if self._file is None:
                 self._file = self._open()
             while self._waiting:
-                self._waiting = self._waiting[self._disk.write(self._file, self._waiting) :]
+                taken = self._disk.write(self._file, self._waiting)
+                self._waiting = self._waiting[taken:]
+                self._head_left -= taken
             if is_finished:
                 self._disk.sync(self._file)
             self.has_failed = False

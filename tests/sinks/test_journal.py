@@ -242,6 +242,16 @@ def test_a_disk_that_stays_full_is_complained_of_once(tmp_path: Path) -> None:
     assert not kept.has_kept
 
 
+@pytest.mark.parametrize("disk", [Failing(*range(1, 100)), Failing(*range(2, 100), most=100)], ids=["none", "little"])
+def test_a_disk_without_room_keeps_no_empty_file(tmp_path: Path, disk: Disk) -> None:
+    """A file that does not even say which run it is of is taken away again."""
+    kept = journal(tmp_path, disk=disk)
+    kept(answered())
+    assert kept.path.exists()
+    kept.close()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_that_cannot_be_is_complained_of(tmp_path: Path) -> None:
     """A file where the folder should be is named, and nothing is raised."""
     (tmp_path / "runs").write_text("in the way")
