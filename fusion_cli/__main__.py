@@ -13,8 +13,15 @@ def main() -> None:
             os.write(1, f"fusion {__version__}\n".encode())
         except BrokenPipeError:
             os._exit(141)  # as `errors.ClosedPipeError` says, which is not imported for that
-        except OSError:
-            os._exit(1)
+        except OSError as error:
+            import errno
+
+            is_closed = error.errno == errno.EBADF
+            said = "standard output is closed" if is_closed else f"standard output: {error.strerror}"
+            try:
+                os.write(2, f"fusion: {said}\n".encode())
+            finally:
+                os._exit(2 if is_closed else 1)
         os._exit(0)  # there is nothing to tear down, and tearing it down takes as long as all the rest
     import _signal  # type: ignore[import-not-found]  # built in; `signal` itself costs an import of enum
     import gc

@@ -25,12 +25,12 @@ from fusion_cli.costs import (
 )
 from fusion_cli.counts import count
 from fusion_cli.dollars import digits_apart, shown_dollars
-from fusion_cli.errors import CostLimitError, UsageError
+from fusion_cli.errors import CostLimitError, UnreachableError, UsageError
 from fusion_cli.fitting import estimated_tokens
 from fusion_cli.spending import Held
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from fusion_cli.chat import ChatRequest, ModelClient, ModelName, Price, Usage
     from fusion_cli.earlier import Earlier
@@ -63,19 +63,25 @@ class Budget(NamedTuple):
     max_cost: float
     allow_unknown: bool = False
 
-    def refuse_if_over(self, whole: Estimate) -> None:
+    def refuse_if_over(self, whole: Estimate, unasked: Sequence[str] = ()) -> None:
         """Refuse a run that cannot keep within its limit.
 
+        Args:
+            whole: What it may take.
+            unasked: Why prices could not be asked for, a reason each.
+
         Raises:
+            UnreachableError: A price is unknown, as whoever says could not be asked.
             UsageError: A price is unknown, so that nobody can say.
             CostLimitError: What has to be there at the least is over the limit.
         """
         if whole.unknown and not self.allow_unknown:
             names = ", ".join(model.shown for model in whole.unknown)
-            raise UsageError(
-                f"a limit of cost cannot be kept, as these models' prices are unknown: {names}",
-                hint="--allow-unknown-cost goes on all the same, and counts only what is known.",
-            )
+            hint = "--allow-unknown-cost goes on all the same, and counts only what is known."
+            said = "a limit of cost cannot be kept, as"
+            if unasked:
+                raise UnreachableError(f"{said} {'; '.join(unasked)}", hint=hint)
+            raise UsageError(f"{said} these models' prices are unknown: {names}", hint=hint)
         low, high = whole.least, whole.known_dollars.high
         if low > self.max_cost + _SLACK:
             digits = digits_apart(low, self.max_cost)
@@ -127,6 +133,24 @@ def affordable_tokens(price: Price, prompt_tokens: int, remaining: float, wanted
     return tokens if tokens >= min(least, wanted) else None
 
 
+async def prices_of(
+    wanted: Iterable[ModelName], models: ModelClient
+) -> tuple[dict[ModelName, Price | None], tuple[str, ...]]:
+    """Return what each model costs, None where that is unknown, and why it could not be asked for, a reason each."""
+    unasked: list[str] = []
+
+    async def price(model: ModelName) -> Price | None:
+        try:
+            return await models.price(model)
+        except UnreachableError as error:
+            unasked.append(str(error))
+            return None
+
+    each = list(wanted)
+    prices = await asyncio.gather(*map(price, each))
+    return dict(zip(each, prices, strict=True)), tuple(dict.fromkeys(unasked))
+
+
 async def costs_of(calls: Sequence[tuple[ModelName, Usage | None]], models: ModelClient) -> list[float | None]:
     """Return what each call cost: as its server says, or else by its tokens and its model's price; None is unknown.
 
@@ -137,8 +161,7 @@ async def costs_of(calls: Sequence[tuple[ModelName, Usage | None]], models: Mode
         for model, usage in calls
         if usage and usage.cost is None and usage.completion_tokens is not None and not model.is_local
     }
-    wanted = sorted(priceless)
-    prices = dict(zip(wanted, await asyncio.gather(*map(models.price, wanted)), strict=True))
+    prices, _ = await prices_of(sorted(priceless), models)
     return [usage and cost_of(usage, price_of(model, prices)) for model, usage in calls]
 
 
@@ -176,6 +199,7 @@ class Purse:
         """Ask for the prices and refuse a run that is too expensive; see `costs.estimate_of` for the arguments.
 
         Raises:
+            UnreachableError: A price could not be asked for.
             UsageError: A price is unknown.
             CostLimitError: What has to be there at the least is over the limit.
         """
@@ -185,10 +209,9 @@ class Purse:
         self._is_judged = earlier is not None and earlier.needs_no_judge(self._plan)
         rows = estimate_of(self._plan, {}, earlier, answers=answers).rows
         models = sorted({row.model for row in rows if not row.model.is_local})
-        told = await asyncio.gather(*(self._models.price(model) for model in models))
-        self._prices = dict(zip(models, told, strict=True))
+        self._prices, unasked = await prices_of(models, self._models)
         whole = estimate_of(self._plan, self._prices, earlier, answers=answers)
-        self._budget.refuse_if_over(whole)
+        self._budget.refuse_if_over(whole, unasked)
 
     def why_no_panel(self) -> str:
         """Return why the limit leaves no panel to an outer model that is asked first; nothing where it leaves one.

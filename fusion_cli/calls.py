@@ -9,7 +9,7 @@ import asyncio
 import time
 from contextlib import suppress
 from io import StringIO
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 from fusion_cli import events
 from fusion_cli.counts import count
@@ -21,31 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fusion_cli.budget import Purse
-    from fusion_cli.chat import ChatRequest, Citation, Completion, Delta, ModelClient, ModelName, ToolStep, Usage
-    from fusion_cli.events import Emit
+    from fusion_cli.chat import ChatRequest, Completion, Delta, ModelClient, ModelName, ToolStep
+    from fusion_cli.events import CallCompleted, Emit
     from fusion_cli.plan import Plan
     from fusion_cli.spending import Held
 
 Role = Literal["outer", "panel", "judge"]
-
-
-class CallNote(NamedTuple):
-    """One call that has ended; `refused` when the server turned it down, so that it cost nothing."""
-
-    role: Role
-    name: ModelName
-    model: str
-    answered_by: str | None
-    label: str
-    attempts: int
-    duration_s: float
-    finish_reason: str | None
-    usage: Usage | None
-    tools: tuple[str, ...]
-    steps: tuple[ToolStep, ...]
-    citations: tuple[Citation, ...]
-    error: str | None
-    refused: bool
 
 
 class Calls:
@@ -70,7 +51,8 @@ class Calls:
         self._limits = plan.limits
         self._emit = emit
         self._warn = warn
-        self.notes: list[CallNote] = []
+        self.notes: list[CallCompleted] = []
+        self._asked: list[ModelName] = []
         self.phases: dict[Role, Phase] = {"outer": Phase(), "panel": Phase(), "judge": Phase()}
         self.unfinished: dict[str, str] = {}
         self.whole: dict[str, Completion] = {}
@@ -140,7 +122,7 @@ class Calls:
         from fusion_cli.budget import costs_of
 
         with suppress(Exception, asyncio.CancelledError):  # a run that is whole is not lost for its price
-            costs = await costs_of([(note.name, note.usage) for note in self.notes], self._models)
+            costs = await costs_of([*zip(self._asked, (note.usage for note in self.notes), strict=True)], self._models)
             before = self.notes
             self.notes = [
                 note._replace(usage=note.usage and note.usage._replace(cost=cost))
@@ -172,7 +154,8 @@ class Calls:
         """Note a call that has ended, be it by cancellation; return how long it took, in seconds."""
         note = under_way.note(completion, error)
         self.notes.append(note)
-        self._emit(events.CallCompleted(**{key: value for key, value in note._asdict().items() if key != "name"}))
+        self._asked.append(under_way.request.model)
+        self._emit(note)
         self.purse.note(
             under_way.held,
             note.usage,
@@ -254,12 +237,11 @@ class _UnderWay:
         usual = completion.finish_reason in (None, "stop")
         return "Stream completed without producing any text" + ("" if usual else f" ({completion.finish_reason})")
 
-    def note(self, completion: Completion | None, error: ModelError | None) -> CallNote:
+    def note(self, completion: Completion | None, error: ModelError | None) -> CallCompleted:
         """Return the note of the call, which has ended now; without either of the two it was cancelled."""
         attempts = completion.attempts if completion else error.attempts if error else self.attempts
-        return CallNote(
+        return events.CallCompleted(
             self.role,
-            self.request.model,
             self.request.model.slug,
             completion.model if completion else None,
             self.label,

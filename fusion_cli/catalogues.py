@@ -110,8 +110,10 @@ def misspelt(context: Context, models: Collection[ModelName]) -> list[str]:
         return []
     from fusion_cli.api import catalogue_cache
 
-    kept = catalogue_cache.peek(folder, settings.providers["openrouter"].base_url)
-    return unlisted(kept, named) if kept else []
+    base_url = settings.providers["openrouter"].base_url
+    missing = catalogue_cache.missing(folder, base_url, named)
+    kept = catalogue_cache.peek(folder, base_url) if missing else None
+    return unlisted(kept, missing) if kept else []
 
 
 def unlisted(kept: Catalogue, slugs: Collection[str]) -> list[str]:

@@ -272,5 +272,9 @@ class ModelClient(Protocol):
         ...
 
     async def price(self, model: ModelName) -> Price | None:
-        """Return what the model costs; None when nobody says."""
+        """Return what the model costs; None when nobody says.
+
+        Raises:
+            UnreachableError: Whoever says could not be asked.
+        """
         ...

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from fusion_cli import __version__
 from fusion_cli.counts import count, lapse
 from fusion_cli.errors import ConfigError, EngineError, FusionError
+from fusion_cli.regular_files import open_regular
 from fusion_cli.values import printable
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def weights(known: Weights, models_dir: Path, *, is_needed: bool) -> Finding | N
         said = f"{printable(str(path))} has {size:,} of {known.size:,} bytes"
         return Finding("weights", "warning", said, "The next run that needs it fetches it anew.", known.name)
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             is_intact = hashlib.file_digest(file, "sha256").hexdigest() == known.sha256
     except OSError as error:
         return Finding("weights", _worst(is_needed), f"{printable(str(path))}: {error.strerror}", "", known.name)
@@ -143,7 +144,7 @@ def own_weights(path: Path) -> Finding:
     """Judge a model file of the user's own, by how it begins."""
     where = printable(str(path))
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             start = file.read(4)
     except OSError as error:
         return Finding("weights", "problem", f"{where}: {error.strerror}", "Correct local.model.", kind=ConfigError)
@@ -223,7 +224,7 @@ def _missing(known: Weights, models_dir: Path) -> Finding:
 def _catalogue(path: Path, now: float) -> Finding:
     where = printable(str(path))
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             value: Any = json.loads(file.read(_MAX_CATALOGUE_BYTES))
         fetched_at, server, models = float(value["fetched_at"]), str(value["base_url"]), len(value["data"])
         said = f"{count(models, 'model')}, {lapse(now - fetched_at)} old"

@@ -1,5 +1,6 @@
 """The Typer root, and `main`: the only place where an exception becomes an exit status."""
 
+import inspect
 import os
 import sys
 from contextlib import suppress
@@ -54,6 +55,10 @@ class Root(Group):
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run, or answer whoever pressed Tab."""
         add_completion_class(ColonComplete, "bash")  # here, as Typer has put in its own by now
+        if "--show-completion" in sys.argv[1:2]:
+            from fusion_cli.terminal import demand_output
+
+            demand_output()
         return super().main(*args, **extra)
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -63,8 +68,32 @@ class Root(Group):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return a command, or None where there is none of that name."""
         if cmd_name in COMMANDS and cmd_name not in self.commands:
-            self.commands[cmd_name] = typer.main.get_command(import_module(f"fusion_cli.commands.{cmd_name}").app)
+            self.commands[cmd_name] = typer.main.get_command(_app(cmd_name))
         return super().get_command(ctx, cmd_name)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write what the commands are for, none of which is built for that."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _first_sentence(name)) for name in COMMANDS])
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """Return what may come next; the same holds here."""
+        found = [name for name in COMMANDS if name.startswith(incomplete)]
+        return [CompletionItem(name, help=_first_sentence(name)) for name in found] or super().shell_complete(
+            ctx, incomplete
+        )
+
+
+def _app(command: str) -> typer.Typer:
+    app: typer.Typer = import_module(f"fusion_cli.commands.{command}").app
+    return app
+
+
+def _first_sentence(command: str) -> str:
+    """Return what a command, or a group of them, says first of itself."""
+    app = _app(command)
+    documented = app.registered_callback or app.registered_commands[0]
+    return (inspect.getdoc(documented.callback) or "").partition("\n")[0]
 
 
 _HELP = """Ask a panel of language models, let a judge compare them, get one answer.
@@ -85,6 +114,9 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from fusion_cli.terminal import demand_output
+
+        demand_output()
         typer.echo(f"fusion {__version__}")
         raise typer.Exit
 
@@ -129,20 +161,34 @@ def _run() -> int:
     except FusionError as error:
         return _tell(error)
     except OSError as error:
-        return _tell(FusionError(error.strerror or str(error)))
+        return _tell(_described(error))
     except Exception as error:  # noqa: BLE001  # the last line of defence: a traceback is a bug too
         return _tell(internal_error(error))
     return 0
 
 
+def _described(error: OSError) -> FusionError:
+    """Return what is said of what nobody expected; without a file's name, it is what we print that went nowhere."""
+    from fusion_cli.terminal import one_line
+
+    named = error.filename
+    where = one_line(os.fsdecode(named)) if isinstance(named, str | bytes) else "standard output"
+    said = f"{where}: {error.strerror or error}"
+    if "--install-completion" in sys.argv[1:]:
+        hint = "fusion --show-completion prints it, to be put where your shell finds it."
+        return FusionError(f"the completion cannot be installed: {said}", hint=hint)
+    return FusionError(said)
+
+
 def _leave(status: int) -> NoReturn:
     """End at once: there is nothing left to tear down, and Python takes 20 ms to do it."""
     try:
-        sys.stdout.flush()
+        if sys.stdout is not None:  # whoever needed one that is closed has said so
+            sys.stdout.flush()
     except BrokenPipeError:
         status = status or ClosedPipeError.exit_status
-    except (OSError, ValueError, AttributeError):  # full or closed
-        status = status or FusionError.exit_status
+    except (OSError, ValueError) as error:
+        status = status or _tell(FusionError(f"standard output: {getattr(error, 'strerror', None) or error}"))
     with suppress(OSError, ValueError, AttributeError):
         sys.stderr.flush()
     os._exit(status)

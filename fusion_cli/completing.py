@@ -4,8 +4,6 @@ Asks nobody and moves no file; what cannot be read offers nothing. Imports littl
 parameters are Typer's: `ctx` is the context of the line so far, `incomplete` the word that is being written.
 """
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,7 +54,7 @@ def _said(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _settings(ctx: Any) -> Settings:
+def _settings(ctx: Any) -> "Settings":
     """Return what is configured; nothing where that cannot be read, as whoever runs something is told."""
     from fusion_cli import settings
     from fusion_cli.errors import FusionError
@@ -69,7 +67,7 @@ def _settings(ctx: Any) -> Settings:
         return settings.Settings(read_providers({}, {}, Path(), {}), Path())
 
 
-def _slugs(settings: Settings, name: str) -> Iterator[str]:
+def _slugs(settings: "Settings", name: str) -> "Iterator[str]":
     from fusion_cli.api import catalogue_cache
     from fusion_cli.errors import FusionError
     from fusion_cli.presets import embedded_models

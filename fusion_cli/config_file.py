@@ -15,6 +15,7 @@ from fusion_cli import amounts, key_sources, values
 from fusion_cli.errors import ConfigError, UsageError
 from fusion_cli.key_shapes import may_be_secret
 from fusion_cli.presets import PRESETS
+from fusion_cli.regular_files import open_regular
 from fusion_cli.values import NAME_PATTERN, Kind, MisfitError, describe, printable, shown
 
 BUILT_IN_PROVIDERS = ("openrouter", "local")
@@ -167,16 +168,20 @@ def find_key(name: str) -> Key:
     raise UsageError(f"{shown(name)}: {_unknown(name)}", hint=_unknown_hint(name, "fusion config show"))
 
 
-def read(path: Path) -> bytes | None:
+def read(path: Path, *, may_be_pipe: bool = False) -> bytes | None:
     """Return the file's bytes, or None when there is no such file.
+
+    Args:
+        path: The file.
+        may_be_pipe: Whether whoever named it may have meant a pipe or a device.
 
     Raises:
         ConfigError: It cannot be read, or is larger than any config file.
     """
     try:
-        with path.open("rb") as file:
+        with path.open("rb") if may_be_pipe else open_regular(path) as file:
             data = file.read(_MAX_BYTES + 1)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # the latter where home is no folder, as services have it
         return None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "a path that cannot be one"

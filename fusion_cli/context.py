@@ -5,7 +5,6 @@ The only place that knows all walls at once; nothing heavy is imported before it
 
 from __future__ import annotations
 
-import sys
 from contextlib import AsyncExitStack
 from functools import cached_property
 from importlib import import_module
@@ -20,21 +19,20 @@ from fusion_cli.errors import (
     ModelTimeoutError,
     OutOfTimeError,
     UnwrittenError,
-    UsageError,
 )
 from fusion_cli.event_loop import cancelling, run_to_the_end
 from fusion_cli.events import fan_out
-from fusion_cli.formats import RICH
 from fusion_cli.interrupts import INTERRUPTS
 from fusion_cli.keys import obtain_key
 from fusion_cli.naming import Machine
 from fusion_cli.showing import Manner, given_back_when_stopped, prepare, sink_for
-from fusion_cli.terminal import Terminal, one_line
+from fusion_cli.terminal import Terminal, demand_output, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Sequence
     from pathlib import Path
 
+    from fusion_cli.about import Watch
     from fusion_cli.api.probe import Sounding
     from fusion_cli.chat import ModelClient, ModelName, Price
     from fusion_cli.choices import Choices
@@ -45,7 +43,6 @@ if TYPE_CHECKING:
     from fusion_cli.results import AnalysisRun, AskRun
     from fusion_cli.settings import Settings
     from fusion_cli.sinks.journal import Journal
-    from fusion_cli.timeline import Watch
 
     Story = Callable[[Plan, ModelClient, Emit], Awaitable["R"]]
 
@@ -88,9 +85,8 @@ class Context:
         self._save = save
         self._manner = manner
         self.terminal = Terminal()
-        if sys.stdout is None:
-            raise UsageError("standard output is closed: there is nowhere to put the answer")
-        self._draws = prepare(self.terminal, manner)
+        demand_output()
+        self.looks = prepare(self.terminal, manner)
 
     @cached_property
     def settings(self) -> Settings:
@@ -122,7 +118,9 @@ class Context:
 
         return Machine(engine_installed, memory_is_short, embedded_models)
 
-    def outputs(self, form: str | None, named: Sequence[str], *, as_json: bool, dry_run: bool) -> Outputs:
+    def outputs(
+        self, form: str | None, named: Sequence[str], *, as_json: bool, dry_run: bool, read: Sequence[str | None]
+    ) -> Outputs:
         """Return where a run goes, as the options say (see `outputs.read_outputs`); a dry run goes to no file.
 
         Raises:
@@ -134,8 +132,10 @@ class Context:
             form,
             () if dry_run else named,
             as_json=as_json,
-            is_terminal=self.terminal.stdout_is_tty,
+            looks=self.looks,
+            shows_responses=self._manner.show_responses,
             step_summary=settings_module.step_summary(),
+            read=read,
         )
 
     def carry_out(
@@ -159,9 +159,9 @@ class Context:
         Raises:
             FusionError: The run could not be started, did not succeed, or was ended by a signal.
         """
+        from fusion_cli.about import Watch
         from fusion_cli.events import RunCompleted, Warned
         from fusion_cli.sinks.journal import Journal
-        from fusion_cli.timeline import Watch
 
         is_ask = errand.command == "ask"
         shows = sink_for(
@@ -170,10 +170,10 @@ class Context:
             plan,
             answers=is_ask,
             show_answer=is_ask and outputs.is_for_people and self.terminal.stdout_is_tty,
-            draws=self._draws and outputs.form == RICH,
+            draws=outputs.draws,
         )
         watch = Watch(plan.outer.slug if is_ask else "")
-        sinks: list[Emit] = [shows, watch]
+        sinks: list[Emit] = [shows, watch] if outputs.has_reports else [shows]
         notices: list[str] = []
 
         def notice(text: str) -> None:
@@ -226,29 +226,28 @@ class Context:
         outputs.lines = lines
         return lines
 
-    def quote(self, models: Collection[ModelName]) -> dict[ModelName, Price | None]:
-        """Return what each model costs, as far as its server's list of models says; no model is called, no key is sent.
+    def quote(self, models: Collection[ModelName]) -> tuple[dict[ModelName, Price | None], tuple[str, ...]]:
+        """Return what each model costs, as far as its server's list says, and why one could not be had, a reason each.
 
-        The embedded ones are neither started nor in it: they are free.
+        No model is called, no key is sent. The embedded ones are neither started nor in it: they are free.
 
         Raises:
             ConfigError: The network cannot be used as the environment says.
         """
         hosted = sorted(model for model in models if not model.is_local)
 
-        async def ask() -> dict[ModelName, Price | None]:
-            import asyncio
-
+        async def ask() -> tuple[dict[ModelName, Price | None], tuple[str, ...]]:
             from fusion_cli.api.client import ChatClient
+            from fusion_cli.budget import prices_of
 
             endpoints = {model: self._endpoint(model, None) for model in hosted}
             async with ChatClient(endpoints, cache_dir=self.settings.cache_dir) as client:
-                prices = await asyncio.gather(*(client.price(model) for model in hosted))
+                quoted = await prices_of(hosted, client)
                 for text in client.notices:
                     self.terminal.note(f"warning: {one_line(text, 400)}")
-            return dict(zip(hosted, prices, strict=True))
+            return quoted
 
-        return run_to_the_end(ask()) if hosted else {}
+        return run_to_the_end(ask()) if hosted else ({}, ())
 
     def sound_out(self, provider: Provider, key: str | None) -> Sounding:
         """Ask a provider whether it is there and takes a key; no model is called.
@@ -372,11 +371,14 @@ class Context:
         import asyncio
         import gc
 
+        def import_what_follows() -> None:
+            for name in ("judging", "analysis", "synthesis", "budget"):
+                import_module(f"fusion_cli.{name}")
+            if self.looks.draws:
+                import_module("rich.markdown")
+
         gc.enable()
-        loop = asyncio.get_running_loop()
-        loop.run_in_executor(None, import_module, "fusion_cli.analysis")
-        if self._draws:
-            loop.run_in_executor(None, import_module, "rich.markdown")
+        asyncio.get_running_loop().run_in_executor(None, import_what_follows)
 
 
 def _more_time(cause: FusionError | None, limits: Limits) -> str:

@@ -15,9 +15,9 @@ from fusion_cli.terminal import clean, one_line
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
+    from fusion_cli.about import About
     from fusion_cli.chat import ModelName, ServerTool
     from fusion_cli.earlier import Earlier
-    from fusion_cli.formats import About
     from fusion_cli.outputs import Outputs
     from fusion_cli.plan import Panelist, Plan
     from fusion_cli.results import AnalysisRun, AskRun, Run, RunUsage
@@ -165,7 +165,7 @@ def deliver_analysis(
     """
     outputs.print_whole(run, about, terminal)
     if outputs.is_for_people:
-        _print_analysis(run, terminal, about.panel, shown=shown)
+        _print_analysis(run, terminal, outputs, about.panel, shown=shown)
     if took := what_it_took(run.usage):
         terminal.note(f"usage   {took}")
     if tells_calls:
@@ -177,23 +177,25 @@ def deliver_analysis(
     conclude(run, strict=strict)
 
 
-def _print_analysis(run: AnalysisRun, terminal: Terminal, panel: Sequence[str], *, shown: bool) -> None:
+def _print_analysis(
+    run: AnalysisRun, terminal: Terminal, outputs: Outputs, panel: Sequence[str], *, shown: bool
+) -> None:
     """Print a run's analysis and sources: drawn where a person looks, in plain text for whatever else reads it."""
     from fusion_cli.sinks.analysis_text import analysis_text, source_lines
 
-    if run.analysis is None or not (shown or terminal.stdout_is_tty or terminal.has_colour):
+    is_drawn = not outputs.is_chosen and (terminal.stdout_is_tty or terminal.has_colour)
+    if run.analysis is None or not (shown or is_drawn):
         if text := analysis_text(run):
             terminal.write_line(text)
         return
     from fusion_cli.sinks.analysis_view import Findings, analysis_view
-    from fusion_cli.sinks.drawing import Look
 
     if not shown:
         failed = [row.label for row in run.failed_models or ()]
         labels = tuple(dict.fromkeys((*panel, *(row.label for row in run.responses or ()), *failed)))
         findings = Findings(run.analysis, labels, run.quotes, run.supported, run.second_look, silent=frozenset(failed))
-        terminal.write(analysis_view(findings, Look(terminal.size()[0] - 1, terminal.has_colour, terminal.is_ascii)))
-    if sources := source_lines(run, run.responses or ()):
+        terminal.write(analysis_view(findings, outputs.looks.screen))
+    if sources := source_lines(run):
         terminal.write_line("\n" * (not shown) + "\n".join(["Sources:", *sources]))
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from fusion_cli.errors import FusionError, UsageError
+from fusion_cli.paragraphs import in_lines
 
 _MAX_CHARS = 10_000
 
@@ -28,11 +29,10 @@ class Dialogue:
     def tell(self, text: str) -> None:
         """Say something in lines that fit; `text` must be clean."""
         import shutil
-        import textwrap
 
         width = max(20, shutil.get_terminal_size().columns - 1)
         hanging = " " * (5 if text.startswith(" ") else 2)
-        lines = textwrap.wrap(text, width, subsequent_indent=hanging, break_long_words=False, break_on_hyphens=False)
+        lines = in_lines(text, width, further=hanging)
         sys.stderr.write("\n".join([*lines, ""]) or "\n")
         sys.stderr.flush()
 

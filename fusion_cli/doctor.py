@@ -6,7 +6,6 @@ machine. Never shows a key, and nothing is changed.
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fusion_cli import __version__, checkup
@@ -16,6 +15,7 @@ from fusion_cli.counts import count
 from fusion_cli.delivery import seat_name
 from fusion_cli.errors import CredentialError, FusionError, NoCreditsError, UnreachableError
 from fusion_cli.keys import obtain_key
+from fusion_cli.paragraphs import in_lines
 from fusion_cli.plan import Prompt
 from fusion_cli.planning import make_plan
 from fusion_cli.settings import resolve_provider
@@ -113,9 +113,10 @@ def as_text(finding: Finding, width: int) -> str:
     """Return a finding as lines of at most that width; only a word that is longer stands out."""
     about = f"{finding.about}: " if finding.about else ""
     took = "" if finding.took_s is None else f" ({finding.took_s:.1f} s)"
-    lines = _wrapped(f"{finding.verdict:8} {finding.check:10} {about}{finding.detail}{took}", width, "")
+    width, below = max(width, 40), " " * 20
+    lines = in_lines(f"{finding.verdict:8} {finding.check:10} {about}{finding.detail}{took}", width, further=below)
     if finding.next_step:
-        lines += _wrapped(f"-> {finding.next_step}", width, " " * 20)
+        lines += in_lines(f"-> {finding.next_step}", width, below, f"{below}   ")
     return "\n".join(lines)
 
 
@@ -129,17 +130,6 @@ def conclude(findings: Iterable[Finding]) -> None:
         if each.verdict == "problem":
             about = f"{each.about}: " if each.about else ""
             raise each.kind(f"no run could start: {about}{each.detail}", hint=each.next_step)
-
-
-def _wrapped(text: str, width: int, indent: str) -> list[str]:
-    return textwrap.wrap(
-        text,
-        max(width, 40),
-        initial_indent=indent,
-        subsequent_indent=" " * 20 + ("   " if indent else ""),
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
 
 
 def _plan(settings: Settings, machine: Machine) -> tuple[Plan | None, FusionError | None]:

@@ -5,7 +5,6 @@ Shapes, and their table for people. The numbers are `costs`'; the object's keys 
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
@@ -16,6 +15,7 @@ from fusion_cli.counts import count
 from fusion_cli.delivery import seat_name, tools_line
 from fusion_cli.dollars import shown_dollars
 from fusion_cli.errors import FusionError
+from fusion_cli.paragraphs import in_lines
 from fusion_cli.terminal import one_line
 
 if TYPE_CHECKING:
@@ -115,6 +115,7 @@ def deliver_dry_run(
     as_json: bool,
     answers: bool,
     earlier: Earlier | None = None,
+    unasked: Sequence[str] = (),
 ) -> None:
     """Print what a plan would do, and end as its run would if that were refused.
 
@@ -125,12 +126,14 @@ def deliver_dry_run(
         as_json: Whether as one object.
         answers: Whether an outer model answers in the end.
         earlier: What is taken up from another run.
+        unasked: Why prices could not be asked for, a reason each.
 
     Raises:
-        FusionError: The run would be refused for its cost.
+        FusionError: The run would be refused for its cost, or for a price that nobody knows.
     """
     whole = costs.estimate_of(plan, prices, earlier, answers=answers)
-    refused = _refusal(plan, whole)
+    refused = _refusal(plan, whole, unasked)
+    plan = plan._replace(warnings=(*plan.warnings, *unasked))
     if as_json:
         terminal.write_json(_shape(plan, whole, refused).model_dump())
     else:
@@ -143,11 +146,11 @@ def deliver_dry_run(
         raise refused
 
 
-def _refusal(plan: Plan, whole: costs.Estimate) -> FusionError | None:
+def _refusal(plan: Plan, whole: costs.Estimate, unasked: Sequence[str]) -> FusionError | None:
     if plan.max_cost is None:
         return None
     try:
-        Budget(plan.max_cost, plan.allow_unknown_cost).refuse_if_over(whole)
+        Budget(plan.max_cost, plan.allow_unknown_cost).refuse_if_over(whole, unasked)
     except FusionError as error:
         return error
     return None
@@ -270,7 +273,7 @@ def _below(plan: Plan, whole: costs.Estimate, *, answers: bool) -> list[str]:
 
 
 def _wrapped(line: str, width: int) -> str:
-    return textwrap.fill(line, width, subsequent_indent=_INDENT, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(in_lines(line, width, further=_INDENT))
 
 
 def _seconds(value: float | None) -> str:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from fusion_cli.chat import Usage
 
 DROPPED = "dropped at "  # begins what is said of a panelist whose time was over: its clock is the run's
-
+REFUSED = {400, 404, 422, 500, 501}  # of a `ModelRejectedError`: 500 where the request is what is wrong
 # Those that end a run; one that the parent has us ignore (nohup, a job in the background) stays ignored.
 SIGNALS = [
     signum

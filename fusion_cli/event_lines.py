@@ -3,8 +3,6 @@
 Names are upstream's stream's (`fusion_call.panel.delta`), `t` is seconds since the run began. Pure; knows no file.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
@@ -56,8 +54,8 @@ class Created(NamedTuple):
 class Planned(NamedTuple):
     """The second line: the whole plan, and what was chosen explicitly."""
 
-    plan: Plan
-    choices: Choices
+    plan: "Plan"
+    choices: "Choices"
     type: Literal["planned"] = "planned"
 
 
@@ -96,7 +94,7 @@ Line = Created | Planned | PanelReasoningDelta | PanelTextDelta | Ended
 Data = dict[str, Any]
 
 
-def event_lines(event: Event, t: float) -> list[Data]:
+def event_lines(event: "Event", t: float) -> list[Data]:
     """Return an event as its lines' objects: two where a panelist thought and wrote."""
     if event.type != "panel.delta":
         return [_data(event, t)]
@@ -108,18 +106,18 @@ def event_lines(event: Event, t: float) -> list[Data]:
     return lines
 
 
-def mark_lines(event: PanelDelta, t: float) -> list[Data]:
+def mark_lines(event: "PanelDelta", t: float) -> list[Data]:
     """Return the lines of a panelist's delta without what it holds: what is left is when it began to think or write."""
     return [{**line, "text": ""} for line in event_lines(event, t)]
 
 
-def _data(line: Event | Line, t: float) -> Data:
+def _data(line: "Event | Line", t: float) -> Data:
     fields = as_data(line)
     kind = fields.pop("type")
     return {"type": f"{PREFIX}{kind}", "t": round(t, 3), **fields}
 
 
-def created_line(run: str | None, at: str, command: str, plan: Plan | None, parent: str | None) -> Data:
+def created_line(run: str | None, at: str, command: str, plan: "Plan | None", parent: str | None) -> Data:
     """Return the first line.
 
     Args:
@@ -147,12 +145,12 @@ def created_line(run: str | None, at: str, command: str, plan: Plan | None, pare
     )
 
 
-def planned_line(plan: Plan, choices: Choices, t: float) -> Data:
+def planned_line(plan: "Plan", choices: "Choices", t: float) -> Data:
     """Return the second line."""
     return _data(Planned(plan, choices), t)
 
 
-def ended_line(run: Run, t: float) -> Data:
+def ended_line(run: "Run", t: float) -> Data:
     """Return the last line."""
     result = getattr(run, "result", None) or run
     return _data(

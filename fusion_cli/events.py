@@ -3,16 +3,19 @@
 Names follow upstream's stream (`panel.delta`, `analysis.completed`). An event is data: it knows no screen and no file.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from fusion_cli.chat import Citation, ToolStep, Usage  # noqa: TC001  # the fields are read from journals by their types
+from fusion_cli.chat import Citation, ToolStep, Usage
 from fusion_cli.errors import InterruptError
 
 if TYPE_CHECKING:  # pydantic takes 100 ms to import, and no event needs it before the panel has answered
     from fusion_cli.results import Analysis, Quote, Run, SecondLook, Supported
+
+# Without `from __future__ import annotations`: a named tuple compiles every type that is text, at each start.
+
+# Words before a tool call are no answer: so much of a first turn is shown to nobody until that is settled.
+HELD_BACK_CHARS = 400
 
 
 class Warned(NamedTuple):
@@ -199,11 +202,11 @@ class AnalysisToolCall(NamedTuple):
 class AnalysisCompleted(NamedTuple):
     """The judge's analysis is in; with what was asked for beside it."""
 
-    analysis: Analysis
+    analysis: "Analysis"
     duration_s: float
-    supported: Supported | None = None
-    second_look: SecondLook | None = None
-    quotes: Sequence[Quote] | None = None
+    supported: "Supported | None" = None
+    second_look: "SecondLook | None" = None
+    quotes: "Sequence[Quote] | None" = None
     from_run: str | None = None
     type: Literal["analysis.completed"] = "analysis.completed"
 
@@ -233,7 +236,7 @@ class AnswerCompleted(NamedTuple):
 class RunCompleted(NamedTuple):
     """The story is over, and this is its result, be it a good one or not."""
 
-    run: Run
+    run: "Run"
     type: Literal["completed"] = "completed"
 
 

@@ -8,17 +8,16 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from fusion_cli.errors import UsageError
+from fusion_cli.sinks.drawing import Look
 from fusion_cli.terminal import clean
 from fusion_cli.values import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    from fusion_cli.about import About
     from fusion_cli.results import AnalysisRun, AskRun
-    from fusion_cli.timeline import Row
 
 RICH, PLAIN, MARKDOWN, JSON, JSON_LINES, HTML = FORMATS = ("rich", "plain", "markdown", "json", "jsonl", "html")
 _ENDINGS = {
@@ -30,24 +29,6 @@ _ENDINGS = {
     ".html": HTML,
     ".htm": HTML,
 }
-
-
-class About(NamedTuple):
-    """What a report tells of a run beside its result.
-
-    Attributes:
-        question: What was asked.
-        facts: What stands at its end, a line each.
-        unfinished: What there is of an answer that did not come to its end.
-        timeline: Who did what, when.
-        panel: The labels of its seats, in their order.
-    """
-
-    question: str
-    facts: Sequence[str]
-    unfinished: str = ""
-    timeline: Sequence[Row] = ()
-    panel: Sequence[str] = ()
 
 
 def fit_format(said: str) -> str:
@@ -66,31 +47,44 @@ def format_of_file(name: str) -> str | None:
     return _ENDINGS.get(PurePath(name).suffix.lower())
 
 
-def rendered(form: str, run: AskRun | AnalysisRun, about: About, *, with_responses: bool | None = None) -> str:
-    """Return a whole run in one of the formats but `JSON_LINES`, without controls.
+def rendered(
+    form: str,
+    run: AskRun | AnalysisRun,
+    about: About,
+    look: Look = Look(80),  # noqa: B008 - immutable
+    *,
+    with_responses: bool | None = None,
+    most_bytes: int | None = None,
+) -> str:
+    """Return a whole run in one of the formats but `JSON_LINES`, without controls but those for `RICH`'s colours.
 
     Args:
-        form: Which one; `RICH` is as `PLAIN`, as text that stands still has no more to it.
+        form: Which one.
         run: Its result.
         about: What else is told.
+        look: What is seen where `RICH` goes.
         with_responses: Whether the responses are in it beside answer and analysis; None is as the form has it.
+        most_bytes: How large it may be, where it is `MARKDOWN`.
     """
     if form == JSON:
         return as_json(run.model_dump())
-    question, facts, unfinished, timeline, panel = about
     folded = with_responses is not False
     if form == HTML:
         from fusion_cli.sinks.page.document import page
 
-        return page(run, question, facts, timeline, panel, unfinished=unfinished, with_responses=folded)
+        return page(run, about, with_responses=folded)
     if form == MARKDOWN:
         from fusion_cli.sinks.report import report
 
-        return clean(report(run, question, facts, unfinished=unfinished, with_responses=folded))
+        return clean(report(run, about, with_responses=folded, most_bytes=most_bytes))
+    if form == RICH:
+        from fusion_cli.sinks.analysis_text import source_lines
+        from fusion_cli.sinks.live.still import still
+
+        return still(run, about, look, source_lines(run), with_responses=bool(with_responses))
     from fusion_cli.sinks.analysis_text import run_text
 
-    text = run_text(run, question, facts, unfinished=unfinished, with_responses=bool(with_responses))
-    return clean(text) + "\n"
+    return clean(run_text(run, about, with_responses=bool(with_responses))) + "\n"
 
 
 def as_json(value: dict[str, Any]) -> str:

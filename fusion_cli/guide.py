@@ -17,6 +17,7 @@ from fusion_cli.keys import obtain_key
 from fusion_cli.plan import MAX_PANELISTS
 from fusion_cli.presets import PRESETS
 from fusion_cli.providers import Provider, fits_header
+from fusion_cli.regular_files import open_regular
 from fusion_cli.terminal import one_line
 from fusion_cli.values import NAME_PATTERN, URL, MisfitError, as_data, describe, fit_model, printable
 
@@ -296,7 +297,10 @@ def store(outcome: Outcome, path: Path) -> None:
     if outcome.key is None or outcome.key_path is None:
         config_writer.change(path, outcome.values)
         return
-    before = outcome.key_path.read_bytes() if outcome.key_path.exists() else None
+    before = None
+    if outcome.key_path.exists():
+        with open_regular(outcome.key_path) as file:
+            before = file.read()
     try:
         config_writer.replace_file(outcome.key_path, f"{outcome.key}\n".encode())
         config_writer.change(path, outcome.values)

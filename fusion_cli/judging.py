@@ -81,18 +81,19 @@ def _give_up(record: Record, problem: BaseException) -> None:
 
 def _accept(record: Record, looks: list[_Look], took: float) -> None:
     """Put the first look on the record, with what the others and its quotes say about it."""
-    from fusion_cli.quotes import check_quotes
-    from fusion_cli.second_look import compare
-
     checked, warnings = looks[0]
     for warning in (*warnings, *checked.dropped):
         record.warn(warning)
     record.analysis = checked.analysis
     try:
         if record.plan.quotes:
+            from fusion_cli.quotes import check_quotes
+
             said = {panelist.label: text for panelist, text in record.said().items()}
             record.quotes = check_quotes(checked.quotes, said)
         if len(looks) > 1:
+            from fusion_cli.second_look import compare
+
             record.second_look = compare(checked.analysis, looks[1].checked.analysis)
     except Exception as bug:  # noqa: BLE001  # costs the check, and not the analysis that it checks
         record.degrade(f"the analysis could not be checked: internal error: {type(bug).__name__}: {bug}")

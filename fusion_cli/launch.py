@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from fusion_cli import delivery, formats
+from fusion_cli.about import About
 from fusion_cli.attachments import addressed
 from fusion_cli.catalogues import misspelt, modalities
 from fusion_cli.errors import UnwrittenError
@@ -17,14 +18,13 @@ from fusion_cli.errors import UnwrittenError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
+    from fusion_cli.about import Watch
     from fusion_cli.context import Context, Errand
     from fusion_cli.earlier import Earlier
-    from fusion_cli.formats import About
     from fusion_cli.outputs import Outputs
     from fusion_cli.plan import Plan
     from fusion_cli.results import AnalysisRun, AskRun
     from fusion_cli.terminal import Terminal
-    from fusion_cli.timeline import Watch
 
 R = TypeVar("R", "AskRun", "AnalysisRun")
 
@@ -72,10 +72,11 @@ def launch(
     if wishes.dry_run:
         from fusion_cli.dry_run import deliver_dry_run
 
-        prices = context.quote(errand.asks)
+        prices, unasked = context.quote(errand.asks)
         terminal = context.terminal
         as_json = wishes.outputs.form in (formats.JSON, formats.JSON_LINES)
-        deliver_dry_run(plan, prices, terminal, as_json=as_json, answers=wishes.answers, earlier=earlier)
+        answers = wishes.answers
+        deliver_dry_run(plan, prices, terminal, as_json=as_json, answers=answers, earlier=earlier, unasked=unasked)
         return
     plan = plan._replace(waited_s=context.obtain_keys(errand.asks, plan.limits.deadline_s))
     delivery.announce(plan, context.terminal, errand.asks, answers=wishes.answers, earlier=earlier)
@@ -94,7 +95,7 @@ def about_run(run: AskRun | AnalysisRun, plan: Plan, command: str, watch: Watch)
     """Return what a report tells of a run that has just ended."""
     facts = formats.facts_of(run, command, watch.at, watch.duration_s, delivery.what_it_took(run.usage))
     seats = [seat.label for seat in plan.panel]
-    return formats.About(plan.prompt.question, facts, watch.unfinished, watch.rows(), seats)
+    return About(plan.prompt.question, facts, watch.unfinished, watch.rows(), seats, watch.happened)
 
 
 @contextmanager

@@ -4,12 +4,12 @@ Resolves names as far as that goes without asking anybody: neither a key nor the
 """
 
 import re
-import textwrap
 from typing import Any, NamedTuple
 
 from fusion_cli.choices import Seat
 from fusion_cli.errors import CredentialError, UsageError
 from fusion_cli.naming import Machine, Names
+from fusion_cli.paragraphs import in_lines
 from fusion_cli.plan import label_seats
 from fusion_cli.planning import preset_in_effect, roles_of
 from fusion_cli.presets import PRESETS, Preset
@@ -198,11 +198,4 @@ def _seat_lines(each: ListedSeat, width: int) -> list[str]:
 
 
 def _wrapped(text: str, width: int, indent: str, hanging: str = "  ") -> list[str]:
-    return textwrap.wrap(
-        text,
-        width,
-        initial_indent=indent,
-        subsequent_indent=indent + hanging,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    return in_lines(text, width, indent, indent + hanging)

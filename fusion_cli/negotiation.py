@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fusion_cli.errors import REFUSED
 from fusion_cli.fitting import context_named, is_too_long
 
 if TYPE_CHECKING:
     from fusion_cli.errors import ModelRejectedError
 
-REFUSED = {400, 404, 422, 500, 501}  # of a `ModelRejectedError`: 500 where the request is what is wrong
 # What is given up at a word of the refusal; without one, after the output's form and in this order.
 _NAMED: dict[str, dict[str, Any]] = {
     "tool": {"tools": False},

@@ -75,6 +75,13 @@ class Command(TyperCommand):
         """Return the parameters, ready to parse."""
         return _take_text_as_it_is(super().get_params(ctx))
 
+    def get_help(self, ctx: Any) -> str:
+        """Return the help, where there is somewhere to print it."""
+        from fusion_cli.terminal import demand_output
+
+        demand_output()
+        return str(super().get_help(ctx))
+
     def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
         """Return what may come next."""
         _complete_in_plain_text()
@@ -119,6 +126,13 @@ class Group(TyperGroup):
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the parameters, ready to parse."""
         return _take_text_as_it_is(super().get_params(ctx))
+
+    def get_help(self, ctx: Any) -> str:
+        """Return the help, where there is somewhere to print it."""
+        from fusion_cli.terminal import demand_output
+
+        demand_output()
+        return str(super().get_help(ctx))
 
     def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
         """Return what may come next."""

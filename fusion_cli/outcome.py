@@ -13,8 +13,8 @@ from fusion_cli.errors import CostLimitError, FusionError, InterruptError
 if TYPE_CHECKING:  # pydantic (100 ms) is imported while the first responses are awaited
     from collections.abc import Sequence
 
-    from fusion_cli.calls import CallNote
     from fusion_cli.chat import Citation
+    from fusion_cli.events import CallCompleted
     from fusion_cli.record import Record
     from fusion_cli.results import AnalysisRun, AskRun, Call, Source, ToolResult
 
@@ -177,7 +177,7 @@ def _sources(pages: Sequence[Citation]) -> list[Source]:
     return [Source(**page._asdict()) for page in pages]
 
 
-def _public(call: CallNote) -> Call:
+def _public(call: CallCompleted) -> Call:
     from fusion_cli.results import Call, CallUsage, ToolUse
 
     fields = {key: value for key, value in call._asdict().items() if key in Call.model_fields}

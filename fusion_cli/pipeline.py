@@ -1,6 +1,7 @@
 """The story of a run, and its policy: who may fail, what degrades, what is not tried.
 
-Sequential; it touches the world through two holes, `models` and `emit`, and knows no screen, wire or file.
+Sequential; it touches the world through two holes, `models` and `emit`, and knows no screen, wire or file. What only
+the later acts need is imported when they begin: the first request waits for none of it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from fusion_cli import events, outcome, prompts
 from fusion_cli.chat import ChatRequest, Completion, Delta, Message, ModelClient, ToolCall
 from fusion_cli.errors import (
+    REFUSED,
     CostLimitError,
     FusionError,
     KeyRejectedError,
@@ -24,10 +26,7 @@ from fusion_cli.errors import (
     internal_error,
 )
 from fusion_cli.fitting import context_named, is_too_long
-from fusion_cli.judging import judge
-from fusion_cli.negotiation import REFUSED
-from fusion_cli.record import Record
-from fusion_cli.synthesis import CAPPED, Turn, answered, synthesize
+from fusion_cli.record import Record, Turn
 
 if TYPE_CHECKING:  # results bring pydantic (100 ms): imported while the first responses are awaited
     from collections.abc import Iterator
@@ -61,6 +60,8 @@ async def ask(plan: Plan, models: ModelClient, emit: Emit, earlier: Earlier | No
         if turn.call:
             await deliberate(record, turn.prompt, turn.told, answer_follows=True)
             if (answer := record.take_up_answer()) is None:
+                from fusion_cli.synthesis import synthesize
+
                 record.begin("answer")
                 answer = await synthesize(record, turn, turn.call)
         else:
@@ -87,6 +88,8 @@ async def judge_responses(plan: Plan, models: ModelClient, emit: Emit, earlier: 
 
     `missing` is how many panelists gave none and have no seat in the plan.
     """
+    from fusion_cli.judging import judge
+
     record = Record(plan, models, emit, earlier)
     await record.open(answers=False)
     with _noting_the_end(record):
@@ -153,7 +156,7 @@ async def consult(record: Record) -> Turn:
             raise
         if not completion.tool_calls or last:
             record.emit(events.OuterDecided(convene=False, forced=not offered))
-            return Turn(messages, text=answered(record, completion))
+            return Turn(messages, text=record.answered(completion))
         record.emit(events.OuterDiscarded())
         chosen, answers = _sort_calls(completion.tool_calls)
         messages = (*messages, Message("assistant", completion.text, completion.tool_calls), *answers)
@@ -172,7 +175,7 @@ def _sort_calls(calls: tuple[ToolCall, ...]) -> tuple[tuple[ToolCall, str] | Non
         if call.name != prompts.FUSION_TOOL.name:
             refusals.append(prompts.tool_answer(call, {"status": "error", "error": "there is no such tool"}))
         elif chosen:
-            refusals.append(prompts.tool_answer(call, CAPPED))
+            refusals.append(prompts.tool_answer(call, prompts.CAPPED))
         elif question := _question(call.arguments):
             chosen = (call, question)
         else:
@@ -220,6 +223,8 @@ async def deliberate(record: Record, prompt: str, told: str, *, answer_follows: 
         return
     if answer_follows:
         record.leave_time("judge", _JUDGES_SHARE_BEFORE_ANSWER)
+    from fusion_cli.judging import judge
+
     record.begin("judge")
     await judge(record, prompt, record.silent)
 

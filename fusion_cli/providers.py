@@ -93,20 +93,21 @@ def _provider(
     above = f"providers.{name}"
     base_url = values.get(f"{above}.base_url", _OPENROUTER_URL)
     variable = values.get(f"{above}.api_key_env", "OPENROUTER_API_KEY" if name == "openrouter" else None)
-    said = f"{printable(str(path))}: {shown(above)}.base_url"
+    named_by = ""
     if name == "openrouter" and (text := environ.get("OPENROUTER_BASE_URL", "").strip()):
-        said = "OPENROUTER_BASE_URL"
+        named_by = "OPENROUTER_BASE_URL"
         sources[f"{above}.base_url"] = "environment OPENROUTER_BASE_URL"
         try:
             base_url = URL.check(text)
         except MisfitError as error:
-            raise ConfigError(f"{said}: expected {URL.expects}, found {error}") from None
+            raise ConfigError(f"{named_by}: expected {URL.expects}, found {error}") from None
     file, command = values.get(f"{above}.api_key_file"), values.get(f"{above}.api_key_command")
     provider = Provider(name, base_url, key_in(variable, environ), variable, file, command)
     if provider.has_key:
         from_file = "key file" if file else "command"
         sources[f"{above}.api_key"] = f"environment {variable}" if provider.api_key else from_file
         if not keeps_secrets(base_url):
+            said = named_by or f"{printable(str(path))}: {shown(above)}.base_url"
             key = variable if provider.api_key else "api_key_file" if file else "api_key_command"
             raise ConfigError(
                 f"{said}: expected https://, found http:// with {key} set: a key never travels in the clear"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import string
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from fusion_cli import events
 from fusion_cli.calls import Calls, Role
@@ -26,7 +26,7 @@ from fusion_cli.prompts import new_fence
 if TYPE_CHECKING:  # pydantic (100 ms) is imported while the first responses are awaited
     from collections.abc import Callable
 
-    from fusion_cli.chat import ChatRequest, Citation, Completion, Delta, ModelClient, ModelName
+    from fusion_cli.chat import ChatRequest, Citation, Completion, Delta, Message, ModelClient, ModelName, ToolCall
     from fusion_cli.costs import Phase
     from fusion_cli.earlier import Earlier
     from fusion_cli.events import Emit
@@ -34,6 +34,21 @@ if TYPE_CHECKING:  # pydantic (100 ms) is imported while the first responses are
     from fusion_cli.results import Analysis, Quote, SecondLook, Supported
 
 _SHORT_S = 9.95  # below that, tenths of a second are told
+
+
+class Turn(NamedTuple):
+    """The outer model's first turn: an answer, or the call that convenes the panel.
+
+    Attributes:
+        prompt: What the panel is asked, material and all.
+        told: The question in it, as the call has it.
+    """
+
+    messages: tuple[Message, ...]
+    text: str = ""
+    call: ToolCall | None = None
+    prompt: str = ""
+    told: str = ""
 
 
 class Record:
@@ -86,6 +101,7 @@ class Record:
         """Begin, unless the run would cost too much: of one that is refused nothing is told that could be kept.
 
         Raises:
+            UnreachableError: A price could not be asked for.
             UsageError: A price is unknown.
             CostLimitError: What has to be there at the least is over the limit.
         """
@@ -230,6 +246,13 @@ class Record:
         self.emit(events.AnswerDelta(earlier.answer))
         self.emit(events.AnswerCompleted(earlier.answer))
         return earlier.answer
+
+    def answered(self, completion: Completion) -> str:
+        """Return the final answer, after telling of it and of what it lacks."""
+        if completion.truncated:
+            self.degrade("the answer was cut off by its token limit")
+        self.emit(events.AnswerCompleted(completion.text))
+        return completion.text
 
     def said(self) -> dict[Panelist, str]:
         """Return what each panelist said, if only the beginning of it, in the order of the seats."""

@@ -6,7 +6,7 @@ imported when the first request is on its way, not before.
 
 import re
 from collections.abc import Collection, Iterable
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
@@ -95,6 +95,16 @@ class FailedModel(_Shape):
     content: str | None = _absent_if_none()
 
 
+class Said(NamedTuple):
+    """What a panelist said; `cut` is what cut it off, where something did, and `error` why it broke off."""
+
+    label: str
+    model: str
+    text: str
+    cut: str = ""
+    error: str = ""
+
+
 class ToolResult(_Shape):
     """What the fusion tool returns (specification, section 3), `label` and `sources` apart."""
 
@@ -104,6 +114,14 @@ class ToolResult(_Shape):
     failed_models: list[FailedModel] | None = _absent_if_none()
     error: str | None = _absent_if_none()
     failure_reason: str | None = _absent_if_none()
+
+    @property
+    def said(self) -> list[Said]:
+        """What each panelist said that said anything: the whole responses, then those that broke off."""
+        limit = "cut off by its token limit"
+        whole = [Said(it.label, it.model, it.content, limit if it.truncated else "") for it in self.responses or ()]
+        broken = [it for it in self.failed_models or () if it.content]
+        return whole + [Said(it.label, it.model, it.content or "", "cut off", it.error) for it in broken]
 
     @property
     def headcount(self) -> str:
@@ -293,8 +311,14 @@ class Run(_Shape):
         """Why there is no result, as the error that decides the exit status."""
         return self._cause
 
-    def cited_by(self, responses: Iterable[Response]) -> dict[str, list[str]]:
+    @property
+    def tool_result(self) -> ToolResult | None:
+        """What panel and judge brought; None where the panel was not convened."""
+        return None
+
+    def cited_by(self) -> dict[str, list[str]]:
         """Return who cites each page, by its address: panelists by their responses, and the judge."""
+        responses = (self.tool_result and self.tool_result.responses) or ()
         cited = [(response.label, response.sources or ()) for response in responses]
         cited += [("the judge", call.sources) for call in self.calls if call.role == "judge" and not call.error]
         citing: dict[str, dict[str, None]] = {}
@@ -302,16 +326,6 @@ class Run(_Shape):
             for source in sources:
                 citing.setdefault(source.url, {})[who] = None
         return {url: list(whose) for url, whose in citing.items()}
-
-    @property
-    def unproven(self) -> set[tuple[str, str]]:
-        """Return the attributions whose quote was not found: the place in the analysis, and the panelist."""
-        return {(quote.where, quote.model) for quote in self.quotes or () if not quote.held}
-
-    @property
-    def unstable(self) -> set[str]:
-        """Return the places in the analysis that the second look does not have."""
-        return {point.where for point in (self.second_look.points if self.second_look else ()) if not point.stable}
 
     @property
     def why_no_analysis(self) -> str:
@@ -343,6 +357,11 @@ class AskRun(Run, _Answer):
     panel was not convened.
     """
 
+    @property
+    def tool_result(self) -> ToolResult | None:
+        """What panel and judge brought; None where the panel was not convened."""
+        return self.result
+
 
 class AnalysisRun(Run, ToolResult):
     """What `fusion analyze --json` and `fusion judge --json` print: the tool result, and our own keys beside it.
@@ -352,3 +371,8 @@ class AnalysisRun(Run, ToolResult):
 
     judge: str | None
     prompt: str | None
+
+    @property
+    def tool_result(self) -> ToolResult:
+        """What panel and judge brought."""
+        return self

@@ -8,15 +8,19 @@ from __future__ import annotations
 import os
 import re
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fusion_cli import run_lines
 from fusion_cli.errors import UsageError
 from fusion_cli.event_lines import PREFIX, VERSION
+from fusion_cli.regular_files import open_regular
 from fusion_cli.terminal import as_escapes, one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from fusion_cli.choices import Choices
     from fusion_cli.earlier import Earlier
     from fusion_cli.events import AnalysisCompleted, PanelCompleted, PanelFailed
@@ -189,12 +193,11 @@ def read(path: Path) -> SavedRun:
     Raises:
         UsageError: It cannot be read, is no journal, or its beginning is damaged.
     """
-    data = _bytes(path)
-    lines, skipped = run_lines.parsed(data)
+    lines, skipped = run_lines.parsed(_bytes(path))
     created = lines[0]
     if created.get("type") != f"{PREFIX}created":
         said = one_line(str(path), 200)
-        if _is_printed(data):
+        if _is_printed(_bytes(path)):
             raise UsageError(
                 f"{said} is what --json printed of a run, and no journal of one",
                 hint="fusion judge reads it. What can be shown is what fusion runs export -o FILE.jsonl writes.",
@@ -225,23 +228,23 @@ def raw_lines(path: Path) -> str:
     Raises:
         UsageError: The file cannot be read.
     """
-    lines = (line + b"\n" for line in _bytes(path).split(b"\n") if run_lines.object_in(line) is not None)
+    lines = (line.rstrip(b"\n") + b"\n" for line in BytesIO(_bytes(path)) if run_lines.object_in(line) is not None)
     return as_escapes(b"".join(lines).decode("utf-8", "replace"))
 
 
-def lines(path: Path) -> list[dict[str, Any]]:
-    """Return the objects of a journal's lines, but for those that cannot be read.
+def lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Return the objects of a journal's lines, one at a time, but for those that cannot be read.
 
     Raises:
         UsageError: The file cannot be read.
     """
-    return run_lines.parsed(_bytes(path))[0]
+    return (line for each in BytesIO(_bytes(path)) if (line := run_lines.object_in(each)) is not None)
 
 
 def summary(path: Path) -> RunSummary:
     """Return what a list shows of one run; never raises for what is in the file."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             head = file.readline(64 * 1024)
             file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL_BYTES))
             tail = file.read()
@@ -256,7 +259,7 @@ def summary(path: Path) -> RunSummary:
 def is_running(path: Path) -> bool:
     """Tell whether a process is still writing this run."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return _is_locked(file.fileno())
     except OSError:
         return False
@@ -272,7 +275,7 @@ def journals(folder: Path) -> list[Path]:
 
 def _bytes(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             data = file.read(_MAX_BYTES + 1)
     except OSError as error:
         raise UsageError(f"{one_line(str(path), 200)}: {error.strerror or error}") from None

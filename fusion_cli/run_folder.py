@@ -47,7 +47,7 @@ def old_files(folder: Path, age: timedelta, now: datetime | None = None) -> list
     """Return the files of the runs in a folder that began longer ago than that, but for those under way."""
     limit = (now or datetime.now(UTC)) - age
     old = []
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError, NotADirectoryError):
         for path in sorted(folder.iterdir()):
             name = re.fullmatch(_FILE, path.name)
             if name and _began(name["began"], path) < limit and not is_running(path):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from functools import cache
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -25,11 +26,11 @@ def parsed(data: bytes) -> tuple[list[dict[str, Any]], int]:
     """
     lines: list[dict[str, Any]] = []
     skipped = 0
-    for line in data.split(b"\n"):
+    for line in BytesIO(data):  # which copies one at a time
         value = object_in(line)
         if value is not None:
             lines.append(value)
-        elif line:
+        elif line != b"\n":
             skipped += 1
     return lines or [{}], skipped
 
@@ -109,5 +110,6 @@ def analysis_in(lines: Iterable[dict[str, Any]]) -> AnalysisCompleted | None:
                 results.Supported.model_validate(supported) if supported else None,
                 results.SecondLook.model_validate(look) if look else None,
                 None if quotes is None else [results.Quote.model_validate(quote) for quote in quotes],
+                text(line, "from_run") or None,
             )
     return None

@@ -13,12 +13,14 @@ class Screen(NamedTuple):
         is_ci: Whether no person but a machine's log is looking.
         no_color: NO_COLOR (https://no-color.org) is set.
         force_color: FORCE_COLOR is, and not 0.
+        columns: How wide a page is that no screen shows (COLUMNS).
     """
 
     term: str = ""
     is_ci: bool = False
     no_color: bool = False
     force_color: bool = False
+    columns: int = 80
 
     def has_colour(self, flag: str | None, *, by_itself: bool) -> bool:
         """Tell whether standard output gets colours.

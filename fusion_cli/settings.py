@@ -5,6 +5,7 @@ is None here, and presets and defaults are somebody else's. What is wrong is sai
 """
 
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -113,11 +114,13 @@ class Entry(NamedTuple):
 def read_screen(environ: Mapping[str, str] | None = None) -> Screen:
     """Read from the environment, `os.environ` when None, what the screen is and is to show."""
     environ = os.environ if environ is None else environ
+    columns = environ.get("COLUMNS", "")
     return Screen(
         environ.get("TERM", ""),
         is_ci=environ.get("CI", "").lower() not in ("", "0", "false"),
         no_color=bool(environ.get("NO_COLOR", "")),
         force_color=environ.get("FORCE_COLOR", "") not in ("", "0"),
+        columns=int(columns) if re.fullmatch("[2-9][0-9]|[1-9][0-9]{2,3}", columns) else Screen().columns,
     )
 
 
@@ -138,7 +141,7 @@ def load(
     """
     environ = os.environ if environ is None else environ
     path, named_by = _locate(config_flag, environ)
-    data = config_file.read(path)
+    data = config_file.read(path, may_be_pipe=named_by != "default")
     if data is None and named_by != "default" and not may_be_missing:
         said = f"{printable(str(path))}: expected a config file, found none (named by {named_by})"
         raise ConfigError(said, hint="fusion config init makes one")

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 import signal
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from fusion_cli import settings
 from fusion_cli.errors import UsageError
+from fusion_cli.sinks.drawing import Look
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from fusion_cli.sinks.live.sink import LiveSink
     from fusion_cli.sinks.plain import PlainSink
     from fusion_cli.terminal import Terminal
+
+
+_NARROWEST = 20  # columns, below which nothing is laid out
 
 
 class Manner(NamedTuple):
@@ -38,8 +42,22 @@ class Manner(NamedTuple):
     show_responses: bool = False
 
 
-def prepare(terminal: Terminal, manner: Manner) -> bool:
-    """Tell the terminal what it may be sent, and return whether a run can be drawn on it.
+class Looks(NamedTuple):
+    """What can be drawn where.
+
+    Attributes:
+        draws: Whether standard output is a screen on which a run can be drawn while it goes on.
+        screen: What standard output shows; where it is no screen, that is a page's.
+        page: What a file does: as wide as was said, and in colour only where that was asked for.
+    """
+
+    draws: bool = False
+    screen: Look = Look(80)
+    page: Look = Look(80)
+
+
+def prepare(terminal: Terminal, manner: Manner) -> Looks:
+    """Tell the terminal what it may be sent, and return what can be drawn.
 
     Raises:
         UsageError: What was said of the manner makes no sense.
@@ -50,7 +68,12 @@ def prepare(terminal: Terminal, manner: Manner) -> bool:
     has_screen = terminal.can_be_drawn_on(screen.term)
     terminal.is_quiet = manner.is_quiet
     terminal.has_colour = screen.has_colour(manner.color, by_itself=has_screen)
-    return not manner.is_quiet and not screen.is_ci and has_screen and terminal.has_colour and terminal.stderr_is_tty
+    is_seen = has_screen and terminal.has_colour and terminal.stderr_is_tty
+    page = Look(screen.columns, screen.has_colour(manner.color, by_itself=False))
+    width = max(terminal.size()[0] - 1, _NARROWEST) if terminal.stdout_is_tty else page.width
+    return Looks(
+        is_seen and not manner.is_quiet and not screen.is_ci, Look(width, terminal.has_colour, terminal.is_ascii), page
+    )
 
 
 def sink_for(
@@ -72,8 +95,8 @@ def sink_for(
         return PlainSink(
             terminal, show_answer=show_answer, is_verbose=manner.is_verbose, show_responses=manner.show_responses
         )
-    from fusion_cli.sinks.drawing import Look
-    from fusion_cli.sinks.live.sink import Cast, LiveSink
+    from fusion_cli.sinks.live.sink import LiveSink
+    from fusion_cli.sinks.live.state import Cast
 
     cast = Cast(
         tuple(panelist.label for panelist in plan.panel),
@@ -100,7 +123,8 @@ def given_back_when_stopped(sink: PlainSink | LiveSink) -> Iterator[None]:
         return
 
     def stop() -> None:
-        sink.pause()
+        with suppress(Exception):  # a screen that cannot be given back is torn, but a stop is a stop
+            sink.pause()
         os.kill(os.getpid(), signal.SIGSTOP)
 
     loop = asyncio.get_running_loop()

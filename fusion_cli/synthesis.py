@@ -6,40 +6,19 @@ how the panel was convened nor whether the answer is good enough.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from fusion_cli import events, outcome, prompts
-from fusion_cli.chat import ChatRequest, Message, ToolCall
-from fusion_cli.errors import ModelRejectedError
+from fusion_cli.chat import ChatRequest, Message
+from fusion_cli.errors import REFUSED, ModelRejectedError
 from fusion_cli.fitting import SURELY_READ_TOKENS, estimated_tokens, fit_into
-from fusion_cli.negotiation import REFUSED, Form
+from fusion_cli.negotiation import Form
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from fusion_cli.chat import Completion
-    from fusion_cli.record import Record
-
-CAPPED = {
-    "status": "error",
-    "error": "the panel can be convened once a turn",
-    "failure_reason": "fusion_invocation_capped",
-}
-
-
-class Turn(NamedTuple):
-    """The outer model's first turn: an answer, or the call that convenes the panel.
-
-    Attributes:
-        prompt: What the panel is asked, material and all.
-        told: The question in it, as the call has it.
-    """
-
-    messages: tuple[Message, ...]
-    text: str = ""
-    call: ToolCall | None = None
-    prompt: str = ""
-    told: str = ""
+    from fusion_cli.chat import Completion, ToolCall
+    from fusion_cli.record import Record, Turn
 
 
 async def synthesize(record: Record, turn: Turn, call: ToolCall) -> str:
@@ -126,18 +105,10 @@ async def _write(record: Record, request: ChatRequest) -> str:
     completion = await ask_outer(request, last=False)
     if not completion.text.strip():
         record.warn(f"{request.model.slug} called a tool once more and was refused (fusion_invocation_capped)")
-        refusals = (prompts.tool_answer(call, CAPPED) for call in completion.tool_calls)
+        refusals = (prompts.tool_answer(call, prompts.CAPPED) for call in completion.tool_calls)
         again = Message("assistant", completion.text, completion.tool_calls)
         completion = await ask_outer(request._replace(messages=(*request.messages, again, *refusals)), last=True)
-    return answered(record, completion)
-
-
-def answered(record: Record, completion: Completion) -> str:
-    """Return the final answer, after telling of it and of what it lacks."""
-    if completion.truncated:
-        record.degrade("the answer was cut off by its token limit")
-    record.emit(events.AnswerCompleted(completion.text))
-    return completion.text
+    return record.answered(completion)
 
 
 def _result_after_its_call(messages: tuple[Message, ...], result: Message) -> tuple[Message, ...]:

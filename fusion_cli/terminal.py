@@ -12,7 +12,8 @@ from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, NoReturn, TextIO, cast
 
-from fusion_cli.errors import ClosedPipeError, FusionError
+from fusion_cli.errors import ClosedPipeError, FusionError, UsageError
+from fusion_cli.paragraphs import in_lines
 
 if TYPE_CHECKING:
     from io import TextIOWrapper
@@ -64,6 +65,16 @@ def one_line(text: str, limit: int = 200) -> str:
     """Return `text` cleaned, on one line, at most `limit` characters long."""
     line = " ".join(clean(text[: limit * 8]).split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def demand_output() -> None:
+    """See to it that there is a standard output.
+
+    Raises:
+        UsageError: Whoever started us has closed it.
+    """
+    if sys.stdout is None:
+        raise UsageError("standard output is closed: there is nowhere to put the answer")
 
 
 class Cleaner:
@@ -169,10 +180,12 @@ class Terminal:
 
         Raises:
             ClosedPipeError: Nobody reads it any more.
+            UsageError: There is none.
             FusionError: It takes no more, as when a disk is full.
         """
         if not text:
             return
+        demand_output()
         self.has_written = True
         if self._is_unread:  # whoever met the broken pipe first may have fallen silent
             raise ClosedPipeError("")
@@ -235,14 +248,13 @@ class Terminal:
 
 def _wrapped(text: str) -> str:
     import shutil
-    import textwrap
 
     try:  # standard output may be a file, and as wide as nobody sees it
         columns = os.get_terminal_size(sys.stderr.fileno()).columns
     except (OSError, ValueError, AttributeError):
         columns = 0
     width = max(20, (columns or shutil.get_terminal_size().columns) - 1)
-    return textwrap.fill(text, width, subsequent_indent="        ", break_long_words=False, break_on_hyphens=False)
+    return "\n".join(in_lines(text, width, further=" " * 8))
 
 
 def _write_whole(stream: TextIO, text: str) -> None:

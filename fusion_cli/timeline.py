@@ -1,19 +1,12 @@
-"""When each model of a run waited, thought, looked something up and wrote: from events as they come, or from lines.
+"""When each model of a run waited, thought, looked something up and wrote, from the lines of its events.
 
-Pure but for the clock of `Watch`. Knows no way to draw it.
+Pure. Knows no way to draw it.
 """
 
-from __future__ import annotations
+from collections.abc import Iterable
+from typing import Any, Literal, NamedTuple
 
-import time
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
-
-from fusion_cli import events
-from fusion_cli.event_lines import PREFIX, event_lines
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from fusion_cli.event_lines import PREFIX
 
 State = Literal["waiting", "thinking", "searching", "writing"]
 JUDGE, ANSWER = "judge", "answer"
@@ -176,55 +169,3 @@ def rows_of(lines: Iterable[dict[str, Any]]) -> tuple[Row, ...]:
         last = max(last, t) if isinstance(t, int | float) and 0 <= t < 1e9 else last
     timeline.end(last)
     return timeline.rows()
-
-
-class Watch:
-    """A sink that notes what a report tells of a run beside its result.
-
-    Args:
-        model: The outer model's slug; empty where there is none.
-
-    Attributes:
-        at: When the run began, ISO 8601 in UTC.
-    """
-
-    def __init__(self, model: str = "") -> None:
-        self.at = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-        self._started = time.monotonic()
-        self._timeline = Timeline()
-        self._timeline.take({"type": "created", "t": 0.0, "model": model})
-        self._unfinished: list[str] = []
-        self._ended_s: float | None = None
-
-    def __call__(self, event: events.Event) -> None:
-        """Take one event in."""
-        t = time.monotonic() - self._started
-        match event:
-            case events.PanelDelta(label) if self._timeline.is_writing("panel", label):
-                return  # nothing new, and there may be thousands
-            case events.OuterDelta(text) | events.AnswerDelta(text):
-                self._unfinished.append(text)
-                if self._timeline.is_writing(ANSWER):
-                    return
-            case events.OuterDiscarded() | events.FusionInProgress() | events.AnswerCompleted():
-                self._unfinished.clear()
-            case events.RunCompleted():
-                self._ended_s = t
-                self._timeline.end(t)
-                return
-        for line in event_lines(event, t):
-            self._timeline.take(line)
-
-    @property
-    def duration_s(self) -> float:
-        """How long the run took, or has taken."""
-        return time.monotonic() - self._started if self._ended_s is None else self._ended_s
-
-    @property
-    def unfinished(self) -> str:
-        """What there is of an answer that did not come to its end."""
-        return "".join(self._unfinished)
-
-    def rows(self) -> tuple[Row, ...]:
-        """Return who did what, when."""
-        return self._timeline.rows()

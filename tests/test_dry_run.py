@@ -7,7 +7,7 @@ import pytest
 
 from fusion_cli.chat import ModelName, Price, ServerTool
 from fusion_cli.dry_run import deliver_dry_run
-from fusion_cli.errors import CostLimitError, UsageError
+from fusion_cli.errors import CostLimitError, UnreachableError, UsageError
 from fusion_cli.plan import WEB_SEARCH, Limits, Panelist, Plan
 from fusion_cli.terminal import Terminal
 from tests.story.scripted import plan
@@ -183,3 +183,14 @@ class TestRefused:
             printed.of(what, None)
         assert printed.of(what._replace(allow_unknown_cost=True), None)[-1] == "limit   $1.00"
         assert printed.of(what)[-1] == "limit   $1.00"
+
+    def test_unasked(self, printed: Printed, capsys: pytest.CaptureFixture[str]) -> None:
+        """Prices that could not be asked for are a warning, and with a limit the run's error of the network."""
+        deliver_dry_run(plan(), {}, Terminal(), as_json=False, answers=True, unasked=["no list: no route"])
+        assert capsys.readouterr().err == "warning: no list: no route\n"
+        deliver_dry_run(plan(), {}, Terminal(), as_json=True, answers=True, unasked=["no list: no route"])
+        assert json.loads(capsys.readouterr().out)["warnings"] == ["no list: no route"]
+        with pytest.raises(UnreachableError, match="no list: no route"):
+            deliver_dry_run(
+                plan()._replace(max_cost=1.0), {}, Terminal(), as_json=True, answers=True, unasked=["no list: no route"]
+            )

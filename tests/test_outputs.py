@@ -1,23 +1,47 @@
 """Promises of `outputs`: what `-o` means, and that a file is there whole or not at all."""
 
 import os
+import tracemalloc
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from fusion_cli import formats, outputs
+from fusion_cli import formats
+from fusion_cli.about import About
 from fusion_cli.errors import ClosedPipeError, FusionError, UsageError
 from fusion_cli.outputs import Outputs, Target, read_outputs, read_target
+from fusion_cli.results import ToolResult
+from fusion_cli.showing import Looks
 from fusion_cli.terminal import Terminal
-from tests.sinks.shown_runs import FACTS, HAPPY, QUESTION
+from fusion_cli.whole_files import write_out
+from tests.sinks.shown_runs import ANALYSIS, FACTS, HAPPY, QUESTION, RESPONSES
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions, links and pipes")
-ABOUT = formats.About(QUESTION, FACTS)
+ABOUT = About(QUESTION, FACTS)
+MIB = 1024 * 1024
+LONG = HAPPY.run.model_copy(
+    update={
+        "result": ToolResult.model_validate(
+            {
+                "status": "ok",
+                "analysis": ANALYSIS,
+                "responses": [{**RESPONSES[0], "content": "a" * MIB}, *RESPONSES[1:]],
+            }
+        )
+    }
+)
 
 
-def read(*named: str, form: str | None = None, as_json: bool = False, step_summary: Path | None = None) -> Outputs:
+def read(
+    *named: str,
+    form: str | None = None,
+    as_json: bool = False,
+    step_summary: Path | None = None,
+    material: Sequence[str | None] = (),
+) -> Outputs:
     """Return where a run goes, away from a terminal."""
-    return read_outputs(form, named, as_json=as_json, is_terminal=False, step_summary=step_summary)
+    return read_outputs(form, named, as_json=as_json, looks=Looks(), step_summary=step_summary, read=material)
 
 
 class TestNames:
@@ -34,6 +58,7 @@ class TestNames:
             ("a.txt", "plain", "a.txt"),
             ("json:a.txt", "json", "a.txt"),
             ("html:a", "html", "a"),
+            ("rich:a.txt", "rich", "a.txt"),
             ("markdown:C:/a", "markdown", "C:/a"),
             ("C:/a.json", "json", "C:/a.json"),
             ("./json:a.md", "markdown", "./json:a.md"),
@@ -51,10 +76,9 @@ class TestNames:
             ("a.pdf", "FORMAT:FILE"),
             ("", "expected a file"),
             ("-", "--format"),
-            ("htlm:a.html", "html before the colon, found htlm"),
+            ("htlm:a.html", "expected one of rich, plain, markdown, json, jsonl, html before the colon, found htlm"),
             ("json:", "expected a file"),
             ("json:-", "--format"),
-            ("rich:a.txt", "a file takes plain"),
             ("none/a.md", "none/a.md cannot be written: No such file"),
             ("a\0.md", "cannot be written"),
             ("markdown:.", ". is a folder"),
@@ -103,7 +127,25 @@ class TestNames:
         with pytest.raises(UsageError, match=r"^-o/--output: a\.md cannot be written: "):
             read("a.md")
         with pytest.raises(FusionError, match=r"^a\.md cannot be written: "):
-            outputs.write_out(Path("a.md"), b"")
+            write_out(Path("a.md"), b"")
+
+    @POSIX
+    @pytest.mark.parametrize("other", ["a.md", "./a.md", "soft.md", "hard.md"])
+    def test_what_is_read_is_not_overwritten(self, other: str) -> None:
+        """The material may be all there is of it; that it is read under another name changes nothing."""
+        Path("a.md").write_text("mine")
+        Path("soft.md").symlink_to("a.md")
+        Path("hard.md").hardlink_to("a.md")
+        with pytest.raises(UsageError, match=r"^-o/--output: .*a\.md.* is .*read, and would be overwritten$"):
+            read("b.md", "html:a.md", material=["c.md", None, other])
+        assert len(read("b.md", "html:c.md", material=["-", None, "c.md", "a.md", "\0"]).targets) == 2
+
+    @POSIX
+    def test_what_is_added_to_or_no_file_may_be_read(self) -> None:
+        """Nothing of it is lost: a step's summary, a terminal."""
+        Path("summary").write_text("theirs")
+        assert read("summary", step_summary=Path("summary"), material=["summary"]).targets[0].appends
+        assert read(f"json:{os.devnull}", material=[os.devnull]).targets
 
     def test_what_is_there_is_not_touched_by_the_look(self) -> None:
         """Whether a file can be written is found out beside it."""
@@ -119,8 +161,26 @@ class TestNames:
     def test_standard_output_has_its_form(self, form: str | None, as_json: bool, expected: str) -> None:
         """`--json` is short for one, and without any it is plain where nobody watches."""
         assert read(form=form, as_json=as_json).form == expected
-        on_a_terminal = read_outputs(form, (), as_json=as_json, is_terminal=True, step_summary=None)
+        on_a_terminal = read_outputs(form, (), as_json=as_json, looks=Looks(draws=True), step_summary=None)
         assert on_a_terminal.form == ("rich" if expected == "plain" else expected)
+
+    @pytest.mark.parametrize(
+        ("form", "targets", "on_a_screen", "elsewhere"),
+        [
+            ("rich", (), False, True),
+            ("plain", (), False, False),
+            ("json", (Target("jsonl", Path("x")),), False, False),
+            ("markdown", (), True, True),
+            ("rich", (Target("rich", Path("x")),), True, True),
+            ("plain", (Target("plain", Path("x")),), True, True),
+        ],
+    )
+    def test_who_tells_a_run_again_has_to_listen(
+        self, form: str, targets: tuple[Target, ...], on_a_screen: bool, elsewhere: bool
+    ) -> None:
+        """Every report is told of events; a view that is drawn meanwhile, an object and lines need nobody for that."""
+        assert Outputs(form, targets, Looks(draws=True)).has_reports == on_a_screen
+        assert Outputs(form, targets).has_reports == elsewhere
 
     def test_two_forms_are_one_too_many(self) -> None:
         """And so is one that does not exist."""
@@ -144,6 +204,35 @@ class TestStepSummary:
         assert summary.read_text("utf-8").startswith("before\n\n\n# SQLite or PostgreSQL")
         assert summary.read_text("utf-8").count("# SQLite or PostgreSQL") == 2
 
+    @pytest.mark.parametrize(("before", "folded"), [(0, 2), (1, 2), (500_000, 2), (MIB - 3000, 2), (MIB - 2400, 0)])
+    def test_it_is_never_larger_than_is_shown(self, before: int, folded: int) -> None:
+        """Whatever stands in it, the answer goes there, and of the responses as many as there is room for."""
+        summary = Path("summary").absolute()
+        summary.write_bytes(b"x" * before)
+        assert read("summary", step_summary=summary).write_files(LONG, ABOUT) == []
+        text = summary.read_text("utf-8")
+        assert summary.stat().st_size <= MIB
+        assert text.startswith("x" * before)
+        assert "\n## Answer\n\n**Start with SQLite**" in text
+        assert "\n- the response of openai/gpt-5 (" in text
+        assert text.count("<details>") == folded
+
+    def test_what_has_no_room_at_all_is_said(self) -> None:
+        """The file stays as it was, and shown; one that is full is told of before anybody is asked."""
+        summary = Path("summary").absolute()
+        summary.write_bytes(b"x" * (MIB - 20))
+        [error] = read("summary", step_summary=summary).write_files(LONG, ABOUT)
+        assert str(error) == "summary has no room for the run: GitHub shows no summary of more than 1 MiB"
+        assert summary.read_bytes() == b"x" * (MIB - 20)
+        summary.write_bytes(b"x" * MIB)
+        with pytest.raises(UsageError, match="summary is full: GitHub shows"):
+            read("summary", step_summary=summary)
+
+    def test_other_files_are_as_large_as_they_are(self) -> None:
+        """The limit is that of a summary alone."""
+        assert read("a.md", step_summary=Path("summary")).write_files(LONG, ABOUT) == []
+        assert Path("a.md").stat().st_size > MIB
+
     def test_other_files_are_replaced(self) -> None:
         """Also where there is such a file."""
         assert read("a.md", step_summary=Path("summary")).targets == (Target("markdown", Path("a.md")),)
@@ -154,7 +243,7 @@ class TestFiles:
 
     def test_every_file_has_its_form(self) -> None:
         """One run, as many files as were named."""
-        found = read("a.html", "a.md", "a.json", "a.jsonl", "a.txt")
+        found = read("a.html", "a.md", "a.json", "a.jsonl", "a.txt", "rich:a")
         found.put_line("{}\n", Terminal())
         assert found.write_files(HAPPY.run, ABOUT) == []
         for target in found.targets:
@@ -204,74 +293,32 @@ def test_lines_reach_their_files_though_nobody_reads_standard_output() -> None:
     assert Path("a.jsonl").read_text() == "{}\n{}\n"
 
 
-class TestWriteOut:
-    """A file is there whole, or not at all."""
+def test_lines_wait_outside_of_memory() -> None:
+    """However long a run is, its lines take no room, and until they are in their files nothing can be left behind."""
+    found = read("a.jsonl", "jsonl:b", "jsonl:/dev/null")
+    line = "x" * 999_999 + "\n"
+    tracemalloc.start()
+    try:
+        for _ in range(30):
+            found.put_line(line, Terminal())
+        assert list(Path().iterdir()) == []
+        assert found.write_files(HAPPY.run, None) == []
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
+    assert [Path(name).stat().st_size for name in ("a.jsonl", "b")] == [30_000_000, 30_000_000]
+    assert len(list(Path().iterdir())) == 2
 
-    @POSIX
-    @pytest.mark.parametrize("force", [False, True])
-    def test_it_is_there_for_others(self, tmp_path: Path, force: bool) -> None:
-        """It has what was to be written and the permissions that the umask leaves; nothing lies beside it."""
-        target = tmp_path / "out.md"
-        before = os.umask(0o027)
-        try:
-            outputs.write_out(target, b"text", force=force)
-        finally:
-            os.umask(before)
-        assert target.read_bytes() == b"text"
-        assert target.stat().st_mode & 0o777 == 0o640
-        assert list(tmp_path.iterdir()) == [target]
 
-    @POSIX
-    def test_what_nobody_else_may_read_stays_so(self, tmp_path: Path) -> None:
-        """A file that is replaced keeps its permissions."""
-        target = tmp_path / "out.md"
-        target.touch(0o600)
-        outputs.write_out(target, b"new")
-        assert target.stat().st_mode & 0o777 == 0o600
-
-    @POSIX
-    def test_a_pipe_is_written_to(self, tmp_path: Path) -> None:
-        """What is no file is not replaced by one: a device, or the pipe of `-o json:>(jq)`."""
-        pipe = tmp_path / "pipe.json"
-        os.mkfifo(pipe)
-        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-        outputs.check(outputs.Target("json", pipe))
-        outputs.write_out(pipe, b"text")
-        assert os.read(reader, 100) == b"text"
-        os.close(reader)
-        assert list(tmp_path.iterdir()) == [pipe]
-
-    def test_what_is_there_is_not_overwritten(self, tmp_path: Path) -> None:
-        """Without --force the file is as it was; with it, it is the new one."""
-        target = tmp_path / "out.md"
-        target.write_text("old")
-        with pytest.raises(UsageError, match="is there already") as raised:
-            outputs.write_out(target, b"new", force=False)
-        assert "--force" in raised.value.hint
-        assert target.read_text() == "old"
-        outputs.write_out(target, b"new", force=True)
-        assert target.read_text() == "new"
-        assert list(tmp_path.iterdir()) == [target]
-
-    @pytest.mark.parametrize("force", [False, True])
-    def test_a_folder_is_no_file(self, tmp_path: Path, force: bool) -> None:
-        """Nothing that is no file is replaced."""
-        with pytest.raises(UsageError, match="is a folder"):
-            outputs.write_out(tmp_path, b"x", force=force)
-
-    def test_a_folder_that_is_not_there_is_named(self, tmp_path: Path) -> None:
-        """What the system says is said, and no file is left."""
-        with pytest.raises(FusionError, match=r"none/out\.md cannot be written: No such file") as raised:
-            outputs.write_out(tmp_path / "none" / "out.md", b"x", force=False)
-        assert type(raised.value) is FusionError
-
-    @POSIX
-    def test_a_link_stays_one(self, tmp_path: Path) -> None:
-        """With --force, what a link points to is replaced, not the link."""
-        target = tmp_path / "there.md"
-        target.write_text("old")
-        link = tmp_path / "link.md"
-        link.symlink_to(target)
-        outputs.write_out(link, b"new", force=True)
-        assert link.is_symlink()
-        assert target.read_text() == "new"
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device here")
+@pytest.mark.parametrize("buffering", [0, 4096])
+def test_lines_that_cannot_be_kept_cost_no_other_file(buffering: int) -> None:
+    """A disk that is full is told when the files are written, of the one that needed it."""
+    full = Path("/dev/full").open("r+b", buffering=buffering)  # noqa: SIM115 - who gets it closes it
+    targets = read("a.jsonl", "b.json").targets
+    found = Outputs("plain", targets, lines_file=lambda _: full)
+    for _ in range(2):
+        found.put_line("{}\n", Terminal())
+    [error] = found.write_files(HAPPY.run, ABOUT)
+    assert str(error) == "a.jsonl cannot be written: No space left on device"
+    assert [path.name for path in Path().iterdir()] == ["b.json"]

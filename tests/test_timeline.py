@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from fusion_cli import events, run_files
+from fusion_cli.about import Watch
 from fusion_cli.chat import Usage
-from fusion_cli.timeline import Row, Timeline, Watch, rows_of
+from fusion_cli.timeline import Row, Timeline, rows_of
 from tests.recording import happy, record
 from tests.sinks.shown_runs import HAPPY
 
@@ -142,7 +143,7 @@ def test_a_journal_knows_who_thought(tmp_path: Path) -> None:
     journal.close()
     thoughts = [line for line in run_files.lines(journal.path) if line["type"].endswith("panel.reasoning.delta")]
     assert [(line["label"], line["text"]) for line in thoughts] == [("a", "")]
-    assert "secret" not in json.dumps(run_files.lines(journal.path))
+    assert "secret" not in json.dumps(list(run_files.lines(journal.path)))
 
 
 class TestWatch:

@@ -3,16 +3,23 @@
 It is a cache: what cannot be written is not kept. A file that cannot be read is set aside, and somebody is told.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import os
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from fusion_cli.api.catalogue import Catalogue, as_listed, parse
 from fusion_cli.counts import lapse
+from fusion_cli.regular_files import open_regular
+
+if TYPE_CHECKING:  # a start asks only who is listed, which needs none of it
+    from collections.abc import Callable, Collection
+
+    from fusion_cli.api.catalogue import Catalogue
 
 FRESH_S = 24 * 3600.0
 _MAX_BYTES = 32 * 1024 * 1024
@@ -53,9 +60,20 @@ def peek(cache_dir: Path, base_url: str) -> Catalogue | None:
     return None if body is None else _read(body, base_url)
 
 
+def missing(cache_dir: Path, base_url: str, slugs: Collection[str]) -> list[str]:
+    """Return which slugs are no model's id in what is kept of a server; none where nothing is.
+
+    Looks for each as `store` writes it, and reads nothing else of the file: every run asks this before it begins.
+    """
+    body = _bytes(path_of(cache_dir, base_url))
+    return [] if body is None else [slug for slug in slugs if f'"id": {json.dumps(slug)}'.encode() not in body]
+
+
 def store(cache_dir: Path, catalogue: Catalogue) -> None:
     """Keep what a server told; where that cannot be done, nothing is kept."""
     import tempfile  # who only reads, as Tab does, does not wait for it
+
+    from fusion_cli.api.catalogue import as_listed
 
     data = {
         "base_url": catalogue.base_url,
@@ -89,13 +107,15 @@ def age(catalogue: Catalogue) -> str:
 
 def _bytes(path: Path) -> bytes | None:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return file.read(_MAX_BYTES + 1)
     except OSError:
         return None
 
 
 def _read(body: bytes, base_url: str) -> Catalogue | None:
+    from fusion_cli.api.catalogue import Catalogue, parse
+
     if len(body) > _MAX_BYTES:
         return None
     try:

@@ -16,7 +16,6 @@ import httpx
 
 from fusion_cli.api import wire
 from fusion_cli.api.attempt import Attempt, carry_out
-from fusion_cli.api.catalogue import near
 from fusion_cli.api.connection import open_http
 from fusion_cli.api.failures import is_unknown_model
 from fusion_cli.api.model_lists import ModelLists
@@ -24,7 +23,7 @@ from fusion_cli.api.redaction import without_key, without_whole_key
 from fusion_cli.api.retry import Line, Patience, WaitingBudget
 from fusion_cli.chat import ChatRequest, Completion, Delta, Endpoint, ModelName, Price, Retry
 from fusion_cli.counts import count
-from fusion_cli.errors import KeyRejectedError, ModelError
+from fusion_cli.errors import KeyRejectedError, ModelError, UnreachableError
 from fusion_cli.fitting import estimated_tokens
 from fusion_cli.terminal import one_line
 
@@ -135,11 +134,18 @@ class ChatClient:
         return listed.context_tokens(model.slug) if listed else None
 
     async def price(self, model: ModelName) -> Price | None:
-        """Return what the model costs (see `chat.ModelClient`), as its server's list has it."""
+        """Return what the model costs (see `chat.ModelClient`), as its server's list has it.
+
+        Raises:
+            UnreachableError: The list could not be fetched, and none is kept.
+        """
         endpoint = self._endpoints[model]
         if endpoint.is_free:
             return Price(0.0, 0.0)
         listed = await self._lists.of(endpoint.base_url)
+        if listed is None and (endpoint.has_catalogue or endpoint.base_url not in self._lists.refused):
+            why = self._lists.failures.get(endpoint.base_url, "")
+            raise UnreachableError(f"the model list of {model.provider} could not be fetched: {why}")
         return listed.price(model.slug) if listed else None
 
     async def input_modalities(self, model: ModelName) -> tuple[str, ...] | None:
@@ -176,6 +182,8 @@ class ChatClient:
 
     async def _meant(self, base_url: str, slug: str) -> list[str]:
         """Return the slugs that are like one that is not there; none where the list does not come at once."""
+        from fusion_cli.api.catalogue import near
+
         try:
             async with asyncio.timeout(_HINT_S):
                 listed = await self._lists.of(base_url)

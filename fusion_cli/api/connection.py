@@ -28,11 +28,17 @@ async def open_http(
         ConfigError: The network cannot be used as the environment says.
     """
     urls = [httpx.URL(base_url) for base_url in base_urls]
-    encrypted = any(url.scheme == "https" for url in urls)
+    loading = None
+    if any(url.scheme == "https" for url in urls) and not transport:
+        # Reading the certificates takes 30 ms: in a thread, while what a connection needs is imported here.
+        loading = asyncio.get_running_loop().run_in_executor(None, httpx.create_ssl_context)
+        import anyio.lowlevel
+        import httpcore  # noqa: F401
+
+        await anyio.lowlevel.checkpoint()  # imports the part of it that is for asyncio
     try:
         return httpx.AsyncClient(
-            # Loading the certificates takes 30 ms: in a thread, and only where something is encrypted.
-            verify=await asyncio.to_thread(httpx.create_ssl_context) if encrypted and not transport else False,
+            verify=await loading if loading else False,
             transport=transport,
             timeout=patience,
             follow_redirects=False,

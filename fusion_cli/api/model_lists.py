@@ -3,20 +3,27 @@
 No key is sent unless one is handed over, and whatever is wrong with a list, its models are unknown then.
 """
 
+from __future__ import annotations
+
 import asyncio
 import time
-from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 
 from fusion_cli.api import catalogue_cache
 from fusion_cli.api.bodies import read_at_most
-from fusion_cli.api.catalogue import Catalogue, parse
 from fusion_cli.errors import ModelError
 from fusion_cli.terminal import one_line
 
+if TYPE_CHECKING:  # most runs ask for no list
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from fusion_cli.api.catalogue import Catalogue
+
 _MAX_LIST_BYTES = 8 * 1024 * 1024
+_REFUSALS = (400, 401, 403, 404, 405, 501)  # of a server without such a list, or that shows it to its own alone
 
 
 class ModelLists:
@@ -30,6 +37,7 @@ class ModelLists:
     Attributes:
         notices: What the user may want to know of the cache, a line each.
         failures: Why a server's list could not be fetched, by its address.
+        refused: Those of these servers that were there, and do not show us a list.
     """
 
     def __init__(self, http: httpx.AsyncClient, cache_dir: Path | None, wait_s: float) -> None:
@@ -39,6 +47,7 @@ class ModelLists:
         self._asked: dict[str, asyncio.Task[Catalogue | None]] = {}
         self.notices: list[str] = []
         self.failures: dict[str, str] = {}
+        self.refused: set[str] = set()
 
     async def of(
         self, base_url: str, *, key: Callable[[], str | None] = lambda: None, refresh: bool = False
@@ -78,6 +87,8 @@ class ModelLists:
         return fetched or kept
 
     async def _fetch(self, base_url: str, key: str | None) -> Catalogue | None:
+        from fusion_cli.api.catalogue import Catalogue, parse
+
         headers = {"Accept": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
         try:
             async with (
@@ -86,6 +97,8 @@ class ModelLists:
             ):
                 if response.status_code != 200:
                     self.failures[base_url] = f"HTTP {response.status_code}"
+                    if response.status_code in _REFUSALS:
+                        self.refused.add(base_url)
                     return None
                 body = await read_at_most(response, _MAX_LIST_BYTES)
         except TimeoutError:

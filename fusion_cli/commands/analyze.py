@@ -69,7 +69,7 @@ def analyze(
     context = Context(ctx.obj, manner, save=save)
     terminal = context.terminal
     terminal.is_raw = raw
-    outputs = context.outputs(form, output or (), as_json=json, dry_run=dry_run)
+    outputs = context.outputs(form, output or (), as_json=json, dry_run=dry_run, read=[*(file or ()), resume])
     with delivery.told_as_json("analyze", analysis_run_without_calls, terminal, outputs):
         choices = choices_from(ctx.params)
         if resume is not None:

@@ -1,7 +1,5 @@
 """`fusion ask`: flags to a plan, a plan to a run, a run to standard output."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Annotated
 
 import typer  # it reads the annotations
@@ -11,9 +9,9 @@ from fusion_cli.errors import UsageError
 from fusion_cli.terminal import one_line
 
 if TYPE_CHECKING:
+    from fusion_cli.about import About
     from fusion_cli.choices import Choices
     from fusion_cli.context import Context
-    from fusion_cli.formats import About
     from fusion_cli.plan import Plan
     from fusion_cli.results import AskRun
     from fusion_cli.resuming import TakenUp
@@ -103,9 +101,10 @@ def ask(
     context = Context(ctx.obj, manner, save=save)
     terminal = context.terminal
     terminal.is_raw = raw
-    outputs = context.outputs(form, output or (), as_json=json, dry_run=dry_run)
+    read = [*(file or ()), request, resume, rewrite, continue_]
+    outputs = context.outputs(form, output or (), as_json=json, dry_run=dry_run, read=read)
 
-    def deliver(run: AskRun, shown: bool, about: About) -> None:
+    def deliver(run: "AskRun", shown: bool, about: "About") -> None:
         outputs.print_whole(run, about, terminal)
         if outputs.is_for_people and run.answer is not None and not shown:
             below = show_responses and run.result and run.result.responses
@@ -113,8 +112,8 @@ def ask(
         if outputs.is_for_people and run.answer is not None and run.sources:
             from fusion_cli.sinks.analysis_text import source_lines
 
-            said = (run.result.responses if run.result else None) or ()
-            terminal.write_line("\n" + "\n".join(["Sources:", *source_lines(run, said)]))
+            gap = "" if shown and outputs.draws else "\n"  # what is drawn ends in one
+            terminal.write_line(gap + "\n".join(["Sources:", *source_lines(run)]))
         terminal.note(whether_the_panel_met(run, plan))
         if verbose:
             delivery.tell_calls(run, terminal)
@@ -153,7 +152,7 @@ def ask(
         launch(context, pipeline.ask, plan, errand, deliver, Wishes(dry_run, outputs, answers=True), earlier)
 
 
-def taken_up(resume: str | None, rewrite: str | None, flags: Choices, context: Context, *, web: bool) -> TakenUp:
+def taken_up(resume: str | None, rewrite: str | None, flags: "Choices", context: "Context", *, web: bool) -> "TakenUp":
     """Return how an earlier run is taken up: gone on with, or written from by another model.
 
     Raises:
@@ -168,7 +167,7 @@ def taken_up(resume: str | None, rewrite: str | None, flags: Choices, context: C
     return resuming.rewritten(saved, flags, settings, machine, web=web)
 
 
-def conversation_to_continue(name: str | None, context: Context) -> SavedRun:
+def conversation_to_continue(name: str | None, context: "Context") -> "SavedRun":
     """Return the run whose conversation goes on: the one that is named, or the last that `ask` made.
 
     Raises:
@@ -180,7 +179,7 @@ def conversation_to_continue(name: str | None, context: Context) -> SavedRun:
     return run_files.read(run_files.find(folder, name or run_files.LAST, command=None if name else "ask", is_over=True))
 
 
-def plan_of_request(name: str, flags: Choices, context: Context, *, web: bool) -> tuple[Plan, Choices]:
+def plan_of_request(name: str, flags: "Choices", context: "Context", *, web: bool) -> tuple["Plan", "Choices"]:
     """Return the plan of an upstream request in a file, which is the whole question, and what both of them choose.
 
     Flags win over the request.
@@ -200,7 +199,7 @@ def plan_of_request(name: str, flags: Choices, context: Context, *, web: bool) -
     return request.applied_to(plan, flags), choices
 
 
-def whether_the_panel_met(run: AskRun, plan: Plan) -> str:
+def whether_the_panel_met(run: "AskRun", plan: "Plan") -> str:
     """Return the line that says whether the panel was convened, and what the run took."""
     from fusion_cli.delivery import what_it_took
 

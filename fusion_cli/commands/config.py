@@ -13,7 +13,6 @@ import typer
 
 from fusion_cli.errors import FusionError
 from fusion_cli.options import Command, PresetName, ProviderName, command_app
-from fusion_cli.values import printable, shown
 
 app = command_app("config")
 KeyArgument = Annotated[str, typer.Argument(metavar="KEY", help="Dotted, like judge or presets.mine.panel.")]
@@ -52,6 +51,7 @@ def show_command(ctx: typer.Context, as_json: AsJson = False) -> None:
     """
     from fusion_cli import listing, settings
     from fusion_cli.context import Context
+    from fusion_cli.values import printable
 
     context = Context(_flag(ctx))
     loaded, terminal = context.settings, context.terminal
@@ -85,6 +85,7 @@ def get_command(ctx: typer.Context, key: KeyArgument) -> None:
     """
     from fusion_cli import config_file, settings
     from fusion_cli.context import Context
+    from fusion_cli.values import shown
 
     config_file.find_key(key)
     context = Context(_flag(ctx))
@@ -123,6 +124,7 @@ def unset_command(ctx: typer.Context, key: KeyArgument) -> None:
     Example: fusion config unset judge
     """
     from fusion_cli import config_writer, settings
+    from fusion_cli.values import printable, shown
 
     path = settings.config_path(_flag(ctx))
     if not config_writer.unset_value(path, key):
@@ -180,6 +182,7 @@ def init_command(
     from fusion_cli import guide, settings
     from fusion_cli.context import Context
     from fusion_cli.dialogue import Dialogue
+    from fusion_cli.values import printable
 
     context = Context(_flag(ctx))
     loaded = settings.load(_flag(ctx), may_be_missing=True)

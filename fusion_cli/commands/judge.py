@@ -1,18 +1,15 @@
 """`fusion judge`: the judge alone, over responses that exist already; nobody is asked again."""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
-import typer
+import typer  # it reads the annotations
 
 from fusion_cli import options, output_options
-from fusion_cli.choices import Choices
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    from fusion_cli.choices import Choices
     from fusion_cli.context import Context
     from fusion_cli.earlier import Earlier
     from fusion_cli.plan import Panelist, Prompt
@@ -106,7 +103,8 @@ def judge(
     context = Context(ctx.obj, manner, save=save)
     terminal = context.terminal
     terminal.is_raw = raw
-    outputs = context.outputs(form, output or (), as_json=json, dry_run=dry_run)
+    read = [source, prompt_file, *(said.partition("=")[2] for said in response or ())]
+    outputs = context.outputs(form, output or (), as_json=json, dry_run=dry_run, read=read)
     with delivery.told_as_json("judge", analysis_run_without_calls, terminal, outputs):
         choices = choices_from(ctx.params)
         work = _work(source, response or (), prompt, prompt_file, context)
@@ -132,20 +130,21 @@ class Work(NamedTuple):
     is configured that has it.
     """
 
-    prompt: Prompt
-    panel: Sequence[Panelist]
-    earlier: Earlier
+    prompt: "Prompt"
+    panel: Sequence["Panelist"]
+    earlier: "Earlier"
+    choices: "Choices"
+    judge: str | None
     missing: int = 0
     warnings: tuple[str, ...] = ()
-    choices: Choices = Choices()
-    judge: str | None = None
 
 
 def _work(
-    source: str | None, response: Sequence[str], prompt: str | None, prompt_file: str | None, context: Context
+    source: str | None, response: Sequence[str], prompt: str | None, prompt_file: str | None, context: "Context"
 ) -> Work:
     """Return what is to be judged, once it is clear which of the ways to say it was taken."""
     from fusion_cli import run_files
+    from fusion_cli.choices import Choices
     from fusion_cli.errors import UsageError
     from fusion_cli.inputs import MAX_RESPONSE_BYTES, MAX_SAVED_BYTES, read_text, read_what_was_asked
     from fusion_cli.plan import Prompt
@@ -169,11 +168,11 @@ def _work(
             (label, read_text(file, terminal, said="--response", limit=MAX_RESPONSE_BYTES)) for label, file in named
         ]
         saved = labelled_responses(texts, asked)
-    judge = _judge_of_file(saved, context)
-    return Work(Prompt(saved.prompt), saved.panel, saved.as_earlier(), saved.missing, saved.warnings, judge=judge)
+    earlier, judge = saved.as_earlier(), _judge_of_file(saved, context)
+    return Work(Prompt(saved.prompt), saved.panel, earlier, Choices(), judge, saved.missing, saved.warnings)
 
 
-def _judge_of_file(saved: SavedResponses, context: Context) -> str | None:
+def _judge_of_file(saved: "SavedResponses", context: "Context") -> str | None:
     """Return who judged a file's responses: by the run that it came from, or by a name that has its provider."""
     from fusion_cli import run_files
     from fusion_cli.errors import UsageError
@@ -185,12 +184,12 @@ def _judge_of_file(saved: SavedResponses, context: Context) -> str | None:
     return saved.judge if colon and provider in context.settings.providers else None
 
 
-def _judge_of_run(saved: SavedRun, context: Context) -> str | None:
+def _judge_of_run(saved: "SavedRun", context: "Context") -> str | None:
     judge = saved.plan.judge
     return str(judge) if judge.provider in context.settings.providers else None
 
 
-def _recorded(saved: SavedRun, asked: str | None, context: Context) -> Work:
+def _recorded(saved: "SavedRun", asked: str | None, context: "Context") -> Work:
     """Return the panel of a recorded run; those who had only begun are judged as cut off."""
     from fusion_cli.errors import UsageError
     from fusion_cli.plan import Prompt
@@ -202,5 +201,4 @@ def _recorded(saved: SavedRun, asked: str | None, context: Context) -> Work:
     whole = asked or saved.prompt or saved.plan.prompt.text()
     prompt = Prompt(saved.told, whole.removeprefix(saved.told).strip())  # what follows the question is its material
     prompt = (prompt if prompt.text() == whole else Prompt(whole))._replace(attachments=saved.plan.prompt.attachments)
-    judge = _judge_of_run(saved, context)
-    return Work(prompt, saved.plan.panel, earlier, choices=saved.choices, judge=judge)
+    return Work(prompt, saved.plan.panel, earlier, saved.choices, _judge_of_run(saved, context))

@@ -1,7 +1,5 @@
 """`fusion models`: what a provider's models cost and can do; `ctx.obj` is `--config`'s."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer  # it reads the annotations

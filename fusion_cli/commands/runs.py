@@ -3,8 +3,6 @@
 Flags to calls: what is in a file is `run_files`' business, how it looks `formats`' and `run_list`'s.
 """
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fusion_cli.run_files import SavedRun
+    from fusion_cli.sinks.drawing import Look
 
 app = options.command_app("runs")
 
@@ -75,18 +74,21 @@ def show_command(
     responses: Annotated[bool, typer.Option("--responses", help="Show what each panelist said, too.")] = False,
     form: output_options.Format = None,
     json: AsJson = False,
+    color: options.Color = None,
 ) -> None:
     """Show a run: question, answer, analysis, what failed, sources.
 
     Example: fusion runs show last --responses
     """
-    from fusion_cli import outputs, run_files
+    from fusion_cli import formats, outputs, run_files
     from fusion_cli.context import Context
+    from fusion_cli.showing import Manner
 
-    context = Context(ctx.obj)
-    chosen = outputs.fit_form(form, as_json=json, is_terminal=context.terminal.stdout_is_tty)
+    context = Context(ctx.obj, Manner(color=color))
+    usual = formats.RICH if context.terminal.stdout_is_tty else formats.PLAIN
+    chosen = outputs.fit_form(form, as_json=json, usual=usual)
     path = run_files.find(context.settings.runs_dir, run)
-    context.terminal.write(_rendered(path, chosen, with_responses=responses or None))
+    context.terminal.write(_rendered(path, chosen, context.looks.screen, with_responses=responses or None))
 
 
 @app.command("export", cls=options.Command)
@@ -108,17 +110,17 @@ def export_command(
 
     Example: fusion runs export last -o report.md
     """
-    from fusion_cli import formats, outputs, run_files
+    from fusion_cli import formats, outputs, run_files, whole_files
     from fusion_cli.context import Context
 
     context = Context(ctx.obj)
     targets = [outputs.read_target(said) for said in output or ()]
     path = run_files.find(context.settings.runs_dir, run)
     for target in targets:
-        text = _rendered(path, target.form)
-        outputs.write_out(target.path, text.encode("utf-8", "backslashreplace"), force=force)
+        text = _rendered(path, target.form, context.looks.page)
+        whole_files.write_out(target.path, text.encode("utf-8", "backslashreplace"), force=force)
     if not targets:
-        context.terminal.write(_rendered(path, formats.JSON_LINES))
+        context.terminal.write(_rendered(path, formats.JSON_LINES, context.looks.page))
 
 
 @app.command("rm", cls=options.Command)
@@ -164,13 +166,15 @@ def prune_command(
     context.terminal.write_line(f"{count(len(old), 'run')} {said}, {count(size, 'byte')}")
 
 
-def _rendered(path: Path, form: str, *, with_responses: bool | None = None) -> str:
+def _rendered(path: "Path", form: str, look: "Look", *, with_responses: bool | None = None) -> str:
     """Return a run in one of the formats, ready to be written."""
     from fusion_cli import formats, recorded, run_files, timeline
+    from fusion_cli.about import About, happened_in
     from fusion_cli.delivery import what_it_took
 
     saved = run_files.read(path)
     if form == formats.JSON_LINES:
+        del saved  # which may be as large as its lines
         return run_files.raw_lines(path)
     if form == formats.JSON:
         return formats.as_json(recorded.object_of(saved))
@@ -180,10 +184,11 @@ def _rendered(path: Path, form: str, *, with_responses: bool | None = None) -> s
     if saved.plan.prompt.attachments:
         facts.append(f"attached: {', '.join(each.name for each in saved.plan.prompt.attachments)}")
     rows = timeline.rows_of(run_files.lines(path)) if form == formats.HTML else ()
+    happened = tuple(happened_in(run_files.lines(path))) if form == formats.RICH else ()
     seats = [seat.label for seat in saved.plan.panel]
-    about = formats.About(_question(saved), facts, saved.partial_answer, rows, seats)
-    return formats.rendered(form, result, about, with_responses=with_responses)
+    about = About(_question(saved), facts, saved.partial_answer, rows, seats, happened)
+    return formats.rendered(form, result, about, look, with_responses=with_responses)
 
 
-def _question(saved: SavedRun) -> str:
+def _question(saved: "SavedRun") -> str:
     return saved.plan.prompt.question or saved.summary.question

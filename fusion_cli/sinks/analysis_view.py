@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from fusion_cli.marks import marked
 from fusion_cli.sinks.drawing import Look, colours_of, rendered
 from fusion_cli.terminal import clean
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.text import Text
 
+    from fusion_cli.marks import Attribution, MarkedPoint
     from fusion_cli.results import Analysis, Quote, SecondLook, Supported
 
 _MOST_CHARS = 4000
@@ -53,42 +55,32 @@ def analysis_view(findings: Findings, look: Look) -> str:
 
 class _View:
     def __init__(self, findings: Findings, look: Look) -> None:
-        analysis = findings.analysis
         self._findings = findings
+        self._found = marked(findings.analysis, findings.quotes, findings.second_look)
         self._width = look.width
         self._colours = colours_of(findings.labels)
-        self._unproven = {(quote.where, quote.model) for quote in findings.quotes or () if not quote.held}
-        points = findings.second_look.points if findings.second_look else ()
-        self._unstable = {point.where for point in points if not point.stable}
-        stances = [stance.model for row in analysis.contradictions for stance in row.stances]
-        self._disagreeing = self._in_order(stances)
+        self._disagreeing = self._in_order([it.model for row in self._found.contradictions for it in row.attributions])
 
     def parts(self) -> Iterator[RenderableType]:
         """Yield the sections that have something in them, each below its heading."""
-        analysis = self._findings.analysis
+        found = self._found
         sections = {
-            f"Consensus ({len(analysis.consensus)})": self._points("consensus", analysis.consensus),
-            f"Contradictions ({len(analysis.contradictions)})": self._contradictions(),
-            f"Partial coverage ({len(analysis.partial_coverage)})": self._coverage(),
-            f"Unique insights ({len(analysis.unique_insights)})": self._insights(),
-            f"Blind spots ({len(analysis.blind_spots)})": self._points("blind_spots", analysis.blind_spots),
+            f"Consensus ({len(found.consensus)})": map(self._item, found.consensus),
+            f"Contradictions ({len(found.contradictions)})": self._contradictions(),
+            f"Partial coverage ({len(found.partial_coverage)})": self._coverage(),
+            f"Unique insights ({len(found.unique_insights)})": self._insights(),
+            f"Blind spots ({len(found.blind_spots)})": map(self._item, found.blind_spots),
             "Checks": self._checks(),
         }
         from rich.text import Text
 
-        for title, found in sections.items():
-            if rows := list(found):
+        for title, section in sections.items():
+            if rows := list(section):
                 yield Text("\n" + title, "bold")
                 yield from rows
 
-    def _points(self, where: str, texts: Sequence[str]) -> Iterator[RenderableType]:
-        from rich.text import Text
-
-        for number, text in enumerate(texts):
-            yield self._item(Text(_shown(text)), f"{where}[{number}]")
-
     def _contradictions(self) -> Iterator[RenderableType]:
-        rows = self._findings.analysis.contradictions
+        rows = self._found.contradictions
         topics = max(self._width // _TOPIC_SHARE, 12)
         each = (self._width - topics) // max(1, len(self._disagreeing)) - 3
         if rows and each >= _LEAST_CELL:
@@ -97,11 +89,10 @@ class _View:
         from rich.padding import Padding
         from rich.text import Text
 
-        for number, row in enumerate(rows):
-            where = f"contradictions[{number}]"
-            yield self._item(Text(_shown(row.topic), "bold"), where)
-            for at, stance in enumerate(row.stances):
-                said = Text.assemble(self._name(stance.model, f"{where}.stances[{at}]"), ": ", _shown(stance.stance))
+        for row in rows:
+            yield self._item(row, "bold")
+            for it in row.attributions:
+                said = Text.assemble(self._marked(self._name(it.model), it), ": ", _shown(it.stance))
                 yield Padding(_hanging("- ", said), (0, 0, 0, 2))
 
     def _table(self, topics: int, each: int) -> RenderableType:
@@ -113,16 +104,14 @@ class _View:
         table.add_column("", min_width=12, max_width=topics, overflow="fold")
         for label in self._disagreeing:
             table.add_column(self._head(label, each), max_width=each, overflow="fold")
-        for number, row in enumerate(self._findings.analysis.contradictions):
-            where = f"contradictions[{number}]"
+        for row in self._found.contradictions:
             cells: dict[str, Text] = {label: Text() for label in self._disagreeing}
-            for at, stance in enumerate(row.stances):
-                cell = cells[stance.model]
+            for it in row.attributions:
+                cell = cells[it.model]
                 cell.append("\n" if cell.plain else "")
-                cell.append(_shown(stance.stance), self._colours.get(stance.model, ""))
-                if (f"{where}.stances[{at}]", stance.model) in self._unproven:
-                    cell.append(" [quote not found]", "yellow")
-            table.add_row(self._marked(Text(_shown(row.topic), "bold"), where), *cells.values())
+                cell.append(_shown(it.stance), self._colours.get(it.model, ""))
+                self._marked(cell, it)
+            table.add_row(self._point(row, "bold"), *cells.values())
         return table
 
     def _coverage(self) -> Iterator[RenderableType]:
@@ -130,11 +119,11 @@ class _View:
         from rich.table import Table
         from rich.text import Text
 
-        rows = self._findings.analysis.partial_coverage
+        rows = self._found.partial_coverage
         if not rows:
             return
         answered = [label for label in self._findings.labels if label not in self._findings.silent]
-        labels = self._in_order([*answered, *(model for row in rows for model in row.models)])
+        labels = self._in_order([*answered, *(it.model for row in rows for it in row.attributions)])
         names: list[Text] = [self._name(label) for label in labels]
         has_room = sum(max(3, name.cell_len) + 2 for name in names) <= self._width // _MATRIX_SHARE
         heads = names if has_room else [Text(str(number), name.style) for number, name in enumerate(names, 1)]
@@ -144,41 +133,31 @@ class _View:
         for head in heads:
             table.add_column(head, justify="center", no_wrap=True)
         table.add_column("", overflow="fold")
-        for number, row in enumerate(rows):
-            where = f"partial_coverage[{number}]"
-            dots = [self._dot(label, label in row.models, where) for label in labels]
-            table.add_row(*dots, self._marked(Text(_shown(row.point)), where))
+        for row in rows:
+            makers = {it.model: it for it in row.attributions}
+            table.add_row(*(self._dot(makers.get(label)) for label in labels), self._point(row))
         yield table
         if not has_room:
             for number, name in enumerate(names, 1):
                 yield Text.assemble((f"{number} ", name.style), name)
-        if any(
-            (f"partial_coverage[{n}]", model) in self._unproven for n, row in enumerate(rows) for model in row.models
-        ):
+        if any(it.is_unproven for row in rows for it in row.attributions):
             yield Text("? quote not found", "yellow")
 
-    def _dot(self, label: str, covers: bool, where: str) -> RenderableType:
+    def _dot(self, maker: Attribution | None) -> RenderableType:
         from rich.text import Text
 
-        if not covers:
+        if maker is None:
             return Text("·", "dim")
-        if (where, label) in self._unproven:
-            return Text("?", "yellow")
-        return Text("●", self._colours.get(label, ""))
+        return Text("?", "yellow") if maker.is_unproven else Text("●", self._colours.get(maker.model, ""))
 
     def _insights(self) -> Iterator[RenderableType]:
-        from rich.text import Text
 
-        rows = list(enumerate(self._findings.analysis.unique_insights))
-        for label in self._in_order([row.model for _, row in rows]):
+        rows = [(row, it) for row in self._found.unique_insights for it in row.attributions]
+        for label in self._in_order([it.model for _, it in rows]):
             yield self._name(label)
-            for number, row in rows:
-                if row.model == label:
-                    where = f"unique_insights[{number}]"
-                    said = Text(_shown(row.insight), self._colours.get(label, ""))
-                    if (where, label) in self._unproven:
-                        said.append(" [quote not found]", "yellow")
-                    yield self._item(said, where)
+            for row, it in rows:
+                if it.model == label:
+                    yield _hanging("- ", self._point(row, self._colours.get(label, ""), it))
 
     def _checks(self) -> Iterator[RenderableType]:
         from rich.text import Text
@@ -196,13 +175,10 @@ class _View:
         known = [label for label in self._findings.labels if label in labels]
         return list(dict.fromkeys([*known, *labels]))
 
-    def _name(self, label: str, where: str = "") -> Text:
+    def _name(self, label: str) -> Text:
         from rich.text import Text
 
-        name = Text(_shown(label), f"bold {self._colours.get(label, '')}".strip())
-        if (where, label) in self._unproven:
-            name.append(" [quote not found]", "yellow")
-        return name
+        return Text(_shown(label), f"bold {self._colours.get(label, '')}".strip())
 
     def _head(self, label: str, width: int) -> Text:
         """Return a column's name, broken behind the author of a model where it is too long."""
@@ -211,11 +187,17 @@ class _View:
             name.plain = name.plain.replace("/", "/\n", 1)
         return name
 
-    def _item(self, said: Text, where: str) -> RenderableType:
-        return _hanging("- ", self._marked(said, where))
+    def _item(self, row: MarkedPoint, style: str = "") -> RenderableType:
+        return _hanging("- ", self._point(row, style))
 
-    def _marked(self, said: Text, where: str) -> Text:
-        return said.append(" [not in the second look]", "yellow") if where in self._unstable else said
+    def _point(self, row: MarkedPoint, style: str = "", by: Attribution | None = None) -> Text:
+        from rich.text import Text
+
+        said = self._marked(Text(_shown(row.text), style), by)
+        return said.append(" [not in the second look]", "yellow") if row.is_unstable else said
+
+    def _marked(self, said: Text, by: Attribution | None) -> Text:
+        return said.append(" [quote not found]", "yellow") if by and by.is_unproven else said
 
 
 def _hanging(mark: str, said: Text) -> RenderableType:

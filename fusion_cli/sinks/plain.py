@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fusion_cli import events
+from fusion_cli.counts import count
 from fusion_cli.errors import DROPPED
 from fusion_cli.terminal import Cleaner, Terminal, one_line
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
     from fusion_cli.chat import Usage
 
-# Words before a tool call are no answer: so much of the first turn is held back until that is settled.
-_HELD_BACK_CHARS = 400
 _BUSY, _LONG_WAIT_S = {429, 503}, 1.0
 
 
@@ -94,7 +93,7 @@ class PlainSink:
                 self._note("panel", label, f"{failed}{one_line(error)}")
             case events.AnalysisInProgress(model, responses):
                 self._judge = model
-                self._note("judge", model, f"reads {_count(responses, 'response')}")
+                self._note("judge", model, f"reads {count(responses, 'response')}")
             case events.AnalysisCompleted(analysis, duration_s, supported, second_look, from_run=run):
                 hold = "holds" if supported and supported.held == 1 else "hold"
                 checks = [f"{supported.held} of {supported.checked} quotes {hold}"] if supported else []
@@ -102,10 +101,10 @@ class PlainSink:
                 found = ", ".join(
                     (
                         f"{len(analysis.consensus)} agreed",
-                        _count(len(analysis.contradictions), "contradiction"),
+                        count(len(analysis.contradictions), "contradiction"),
                         f"{len(analysis.partial_coverage)} covered in part",
-                        _count(len(analysis.unique_insights), "unique insight"),
-                        _count(len(analysis.blind_spots), "blind spot"),
+                        count(len(analysis.unique_insights), "unique insight"),
+                        count(len(analysis.blind_spots), "blind spot"),
                         *checks,
                     )
                 )
@@ -127,7 +126,7 @@ class PlainSink:
         """Say that there is a response, and show it where that is wanted, however it came to be there."""
         if event.from_run is None:
             cut = ", cut off" if event.truncated else ""
-            cited = f", {_count(len(event.citations), 'source')}" if event.citations else ""
+            cited = f", {count(len(event.citations), 'source')}" if event.citations else ""
             what = f"answered in {event.duration_s:.1f} s{_tokens(event.usage)}{cited}{cut}"
         else:
             run = one_line(event.from_run, 80)
@@ -151,7 +150,7 @@ class PlainSink:
             self._show(text)
             return
         self._held += text
-        if len(self._held) > _HELD_BACK_CHARS:
+        if len(self._held) > events.HELD_BACK_CHARS:
             text, self._held = self._held, ""
             self._show(text)
 
@@ -198,8 +197,4 @@ def _progress_bar() -> Progress:
 
 
 def _tokens(usage: Usage) -> str:
-    return "" if usage.completion_tokens is None else f", {_count(usage.completion_tokens, 'token')}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    return "" if usage.completion_tokens is None else f", {count(usage.completion_tokens, 'token')}"

@@ -10,9 +10,8 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from fusion_cli.chat import Message, Usage
-from fusion_cli.errors import ModelError, ModelRejectedError, ServerFailedError
+from fusion_cli.errors import REFUSED, ModelError, ModelRejectedError, ServerFailedError
 from fusion_cli.fitting import is_too_long
-from fusion_cli.negotiation import REFUSED
 from fusion_cli.web.desk import LEAST_TOKENS, ROOM_TOKENS, Desk, written_calls
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from fusion_cli import events
 from fusion_cli.sinks.drawing import Look
-from fusion_cli.sinks.live.sink import Cast, LiveSink
+from fusion_cli.sinks.live.sink import LiveSink
+from fusion_cli.sinks.live.state import Cast
 from fusion_cli.sinks.plain import PlainSink
 from fusion_cli.terminal import Terminal
 

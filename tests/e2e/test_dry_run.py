@@ -43,12 +43,18 @@ def test_prices_are_fetched_once_a_day() -> None:
 
 
 def test_a_server_that_is_not_there() -> None:
-    """Prices that cannot be had are unknown, and no more than that; a provider without a list has none."""
+    """Prices that cannot be had are unknown, it is said why, and a limit that needs them ends as the network does."""
     gone = {"OPENROUTER_BASE_URL": "http://127.0.0.1:9/api/v1", "OPENROUTER_API_KEY": "k"}
     ended = fusion("ask", *MODELS, "--dry-run", "--json", "q", env=gone)
     assert ended.status == 0
     assert ended.json()["totals"]["dollars"] is None
     assert ended.json()["unknown_prices"]
+    assert ended.json()["warnings"][0].startswith("the model list of openrouter could not be fetched: ")
+    for more in ([], ["--dry-run"]):
+        ended = fusion("ask", *MODELS, "--max-cost", "1", "--json", *more, "q", env=gone)
+        assert ended.status == 6
+        assert "the model list of openrouter could not be fetched: " in ended.stderr
+    assert not platformdirs.user_data_path("fusion", appauthor=False).exists()
 
 
 def test_the_judge_reads_what_there_is(isolated: Path) -> None:

@@ -17,6 +17,7 @@ from tests.e2e.command import FUSION, MODELS, Ended, environment, fusion, on_a_t
 from tests.rebuilding import rebuilt
 from tests.sinks.hostile_page import Page
 from tests.wire.server import Reply, WireServer, deliberation, failure
+from tests.wire.server_deliberation import ANSWER
 
 FORCED = ("--tool-choice", "required")
 ENDINGS = {"html": "html", "markdown": "md", "json": "json", "jsonl": "jsonl", "plain": "txt"}
@@ -130,6 +131,42 @@ def test_a_recorded_run_is_had_in_the_same_formats(server: WireServer, form: str
         assert shown.splitlines()[:-2] == at_once.splitlines()[:-2]
 
 
+def test_what_a_terminal_shows_goes_anywhere(server: WireServer) -> None:
+    """Into a pipe, a file, or from the journal: the same record, 80 columns or COLUMNS wide, and without colour."""
+    ended = ask(server, "--format", "rich", "-o", "rich:seen")
+    assert Path("seen").read_text("utf-8") == ended.stdout
+    for once in ("Which?", "panel   openai/gpt-5  answered in", "z/judge  judged in", "Consensus (", ANSWER[:40]):
+        assert ended.stdout.count(once) == 1
+    assert "\x1b" not in ended.stdout
+    shown = fusion("runs", "show", "last", "--format", "rich").stdout
+    assert shown.splitlines()[:-2] == ended.stdout.splitlines()[:-2]  # its times are the journal's
+    assert max(map(len, shown.splitlines())) in range(70, 81)
+    narrow = fusion("runs", "show", "last", "--format", "rich", env={"COLUMNS": "40"}).stdout
+    assert max(map(len, narrow.splitlines())) in range(36, 41)
+    assert fusion("runs", "export", "last", "-o", "rich:again").status == 0
+    assert Path("again").read_text("utf-8") == shown
+
+
+@pytest.mark.parametrize(("options", "env"), [(("--color", "always"), {}), ((), {"FORCE_COLOR": "1"})])
+def test_colour_goes_where_it_is_asked_for(server: WireServer, options: tuple[str, ...], env: dict[str, str]) -> None:
+    """Into a pipe and a file, too, and out of the journal."""
+    CASES["happy"][0](server)
+    asked = ("ask", *MODELS, *FORCED, "--format", "rich", "-o", "rich:seen", *options, "Which?")
+    printed = fusion(*asked, server=server, env=env).stdout
+    assert printed == Path("seen").read_text("utf-8")
+    assert "\x1b[1;36mopenai/gpt-5\x1b[0m  answered in" in printed
+    shown = fusion("runs", "show", "last", "--format", "rich", *options, env=env).stdout
+    assert shown.splitlines()[:-2] == printed.splitlines()[:-2]
+
+
+def test_responses_are_in_what_is_drawn_where_that_is_wanted(server: WireServer) -> None:
+    """Below the panel, once; no other line of a response is printed beside it."""
+    printed = ask(server, "--format", "rich", "--show-responses").stdout
+    assert printed.startswith("Which?\n\npanel   ")
+    assert printed.count("openai/gpt-5 says: SQLite is enough") == 1
+    assert "openai/gpt-5 says" not in ask(server, "--format", "rich").stdout
+
+
 def test_lines_are_a_run_that_can_be_taken_up(server: WireServer) -> None:
     """What was written as it happened reads like a journal, which may not have been kept."""
     ask(server, "--no-save", "-o", "run.jsonl")
@@ -160,7 +197,7 @@ def test_lines_come_as_things_happen() -> None:
     assert json.loads(rest.splitlines()[-1])["type"] == "fusion_call.ended"
 
 
-@pytest.mark.parametrize("target", ["none/run.json", "run.pdf", "rich:x", "."])
+@pytest.mark.parametrize("target", ["none/run.json", "run.pdf", "rihc:x", "."])
 def test_what_cannot_be_written_is_said_before_anybody_is_asked(server: WireServer, target: str) -> None:
     """One line, status 2, and no request."""
     ended = ask(server, "-o", target)

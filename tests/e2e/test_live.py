@@ -13,6 +13,7 @@ import struct
 import termios
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Self
 
 import pytest
@@ -25,6 +26,7 @@ from tests.wire.server_deliberation import ANSWER
 ASK = ("ask", *MODELS, "--tool-choice", "required", "x")
 ANALYZE = ("analyze", *MODELS[:6], "x")
 HOSTILE = "safe\x1b]0;owned\x07\x1b[41m\x9b2J\u202e [good](https://evil.example) text"
+STYLE = re.compile(r"\x1b\[[\d;]*m")
 MOVES = ("writing", "thinking", "waiting", "●", "○")
 
 
@@ -133,6 +135,18 @@ def test_an_analysis_is_shown_once() -> None:
     assert "usage   " in seen.emulator.text
 
 
+@pytest.mark.parametrize("options", [(), ("--color", "never")])
+def test_sources_stand_one_line_below_the_answer(options: tuple[str, ...]) -> None:
+    """Drawn or as it streams, whatever ends the answer."""
+    page = {"type": "url_citation", "url_citation": {"url": "https://e.org/", "title": "E"}}
+    with WireServer(default=deliberation()) as server:
+        server.script("openai/gpt-5", Reply("The answer.", annotations=(page,)), role="outer")
+        _, shown = on_a_terminal(*ASK, *options, server=server)
+    screen = Emulator(80, 24)
+    screen.feed(shown)
+    assert "\nThe answer.\n\nSources:\n[1] https://e.org/\n" in screen.text
+
+
 def test_nothing_hostile_reaches_the_screen() -> None:
     """The screen gets no code but ours, and a link says where it leads."""
     with WireServer(default=deliberation()) as server:
@@ -215,6 +229,52 @@ def test_where_nothing_is_to_be_drawn(options: tuple[str, ...], env: dict[str, s
         status, shown = on_a_terminal(*ASK, *options, server=server, env=env)
     assert status == 0
     assert "SQLite" in shown
+    assert "\x1b" not in shown
+
+
+def test_a_run_is_shown_again_as_it_was_left() -> None:
+    """On a terminal `runs show` draws what the live view left there, in its colours, or without any."""
+    with WireServer(default=deliberation()) as server:
+        _, left = on_a_terminal(*ASK, server=server)
+        _, shown = on_a_terminal("runs", "show", "last", server=server)
+        _, without = on_a_terminal("runs", "show", "last", server=server, env={"NO_COLOR": "1"})
+        _, plain = on_a_terminal("runs", "show", "last", "--format", "plain", server=server)
+    screen = Emulator(80, 24)
+    screen.feed(left)
+    record = without[without.index("panel   ") : without.index("ask 20")].strip()
+    assert record in screen.text
+    assert without == re.sub(r" +$", "", STYLE.sub("", shown), flags=re.MULTILINE)
+    assert "\x1b[1;35manthropic/claude-opus-4.8\x1b[0m  answered in" in shown
+    assert plain.startswith("## Question\n\nx\n\n## Answer\n")
+
+
+def test_a_file_has_what_the_terminal_shows_without_its_colours() -> None:
+    """Whoever reads it later need not have such a terminal."""
+    with WireServer(default=deliberation()) as server:
+        _, shown = on_a_terminal(*ASK, "-o", "rich:seen", server=server)
+    text = Path("seen").read_text("utf-8")
+    assert "\x1b[1;35manthropic/claude-opus-4.8\x1b[0m  answered in" in shown
+    assert "panel   anthropic/claude-opus-4.8  answered in" in text
+    assert "\x1b" not in text
+
+
+@pytest.mark.parametrize("env", [{"TERM": "dumb"}, {"CI": "true"}, {"NO_COLOR": "1"}])
+def test_rich_is_printed_where_it_cannot_be_drawn(env: dict[str, str]) -> None:
+    """Asked for by name, the record comes when the run is over, after the lines that tell of it."""
+    with WireServer(default=deliberation()) as server:
+        status, shown = on_a_terminal(*ASK, "--format", "rich", server=server, env=env)
+    assert status == 0
+    read = STYLE.sub("", shown)
+    assert "\x1b" not in read
+    assert read.index("judge   z/judge  reads 2 responses") < read.index("judge   z/judge  judged in")
+    assert " ".join(read.split()).count("SQLite: one file, no server to run") == 1
+
+
+def test_plain_is_plain_on_a_terminal_too() -> None:
+    """Asked for by name, an analysis is text in sections, as it is elsewhere."""
+    with WireServer(default=deliberation()) as server:
+        _, shown = on_a_terminal(*ANALYZE, "--format", "plain", server=server)
+    assert "## Consensus\n\n- " in shown
     assert "\x1b" not in shown
 
 

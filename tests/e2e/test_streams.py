@@ -35,6 +35,38 @@ def test_full_disk_keeps_the_panel() -> None:
     assert "To go on: fusion ask --resume 2" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["--version", "--version -h", "--help", "ask --help", "runs -h", "ask --json-schema", "--show-completion bash"],
+)
+def test_what_is_only_printed_needs_a_standard_output(command: str) -> None:
+    """Where that is closed or full, one line says so, and the status is that of a mistake."""
+    with WireServer() as server:
+        closed, full = (shell(f"'{FUSION}' {command} >{where}", server) for where in ("&-", "/dev/full"))
+    assert closed.returncode == 2
+    assert closed.stderr.startswith("fusion: standard output is closed")
+    assert (full.returncode, full.stderr) == (1, "fusion: standard output: No space left on device\n")
+
+
+def test_what_prints_nothing_needs_no_standard_output() -> None:
+    """A value that was written is a success."""
+    with WireServer() as server:
+        done = shell(f"'{FUSION}' config set seed 3 >&- && '{FUSION}' config show", server)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert " 3 (file)" in done.stdout
+
+
+@pytest.mark.parametrize("home", ["/proc", "/dev/null"])
+def test_a_completion_that_cannot_be_installed_says_where(home: str) -> None:
+    """A home that cannot be written is named, and so is the way out."""
+    with WireServer() as server:
+        done = shell(f"HOME={home} '{FUSION}' --install-completion bash", server)
+    assert done.returncode == 1
+    first, hint = done.stderr.splitlines()
+    assert first.startswith(f"fusion: the completion cannot be installed: {home}")
+    assert "--show-completion" in hint
+
+
 def test_closed_output_is_said_before_anything_is_paid() -> None:
     """Without a standard output nobody is asked."""
     with WireServer(default=deliberation(latency_s=0)) as server:

@@ -1,5 +1,6 @@
 """Faults 38 and 39: output that nobody takes, folders that take nothing, and files that are not what they should be."""
 
+import os
 import random
 import subprocess
 import time
@@ -72,8 +73,9 @@ def test_fault_38_a_file_where_a_folder_should_be(faults: Faults, folder: str, i
 
 def test_fault_38_home_that_takes_nothing(faults: Faults) -> None:
     """A home in which nothing can be made costs no answer, either."""
-    ran = faults.plain(*PAIR, env={"HOME": "/proc"})
-    assert (ran.status, ran.stdout[:6]) == (0, "SQLite")
+    for home in ("/proc", os.devnull):
+        ran = faults.plain(*PAIR, env={"HOME": home})
+        assert (ran.status, ran.stdout[:6]) == (0, "SQLite")
 
 
 def test_fault_38_unwritable_history_is_said_once(faults: Faults, isolated: Path) -> None:
@@ -86,13 +88,14 @@ def test_fault_38_unwritable_history_is_said_once(faults: Faults, isolated: Path
 
 
 def test_fault_38_config_that_cannot_be_had(faults: Faults, isolated: Path) -> None:
-    """Where the config file can be neither read nor written, one line says so before anybody is asked."""
+    """Where no folder for the config file can be, there is none to read, and none is written."""
     (isolated / ".config").write_text("in the way")
-    for arguments in (asking(*PAIR), ["config", "set", "panel", "a,b"]):
-        ran = faults.command(*arguments)
-        assert (ran.status, ran.asked()) == (2, [])
-        assert "config.toml" in ran.stderr.splitlines()[0]
-        assert len(ran.stderr.splitlines()) <= 2
+    ran = faults.plain(*PAIR)
+    assert (ran.status, ran.stdout[:6]) == (0, "SQLite")
+    ran = faults.command("config", "set", "panel", "a,b")
+    assert (ran.status, ran.asked()) == (2, [])
+    assert "config.toml" in ran.stderr.splitlines()[0]
+    assert len(ran.stderr.splitlines()) <= 2
     assert (isolated / ".config").read_text() == "in the way"
 
 
@@ -199,3 +202,36 @@ def test_fault_39_corrupt_cache_does_not_matter(faults: Faults, isolated: Path) 
     ran = faults.ask(*long)
     assert ran.status == 0
     assert ran.run["degraded"] is False
+
+
+def test_fault_39_what_nobody_expected_names_its_file(faults: Faults, isolated: Path) -> None:
+    """A folder that leads to itself is named in the one line that is said of it."""
+    runs = isolated / DATA / "runs"
+    runs.parent.mkdir(parents=True)
+    runs.symlink_to("runs")
+    ran = faults.command("runs", "prune", "--older-than", "1h")
+    assert ran.status == 1
+    assert ran.stderr == f"fusion: {runs}: Too many levels of symbolic links\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["ask", "-f", "mine.md", "-o", "mine.md", "Q"],
+        ["analyze", "-f", "other.md", "-f", "./mine.md", "-o", "mine.md", "Q"],
+        ["ask", "--request", "mine.md", "-o", "json:mine.md"],
+        ["ask", "--resume", "mine.md", "-o", "mine.md"],
+        ["analyze", "--resume", "mine.md", "-o", "mine.md"],
+        ["judge", "mine.md", "-o", "html:mine.md"],
+        ["judge", "--prompt", "Q", "--response", "a=mine.md", "--response", "b=other.md", "-o", "mine.md"],
+        ["judge", "--prompt-file", "mine.md", "--response", "a=other.md", "-o", "mine.md"],
+    ],
+)
+def test_fault_38_material_is_not_overwritten(faults: Faults, arguments: list[str]) -> None:
+    """A file that is to be read and to be written is refused before anybody is asked, and stays as it was."""
+    Path("mine.md").write_text("all I have")
+    Path("other.md").write_text("more")
+    ran = faults.command(*arguments)
+    assert (ran.status, ran.asked()) == (2, [])
+    assert ran.stderr.startswith("fusion: -o/--output: mine.md is ")
+    assert Path("mine.md").read_text() == "all I have"

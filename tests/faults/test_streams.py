@@ -125,15 +125,19 @@ def test_fault_33_ends_of_any_kind(faults: Faults) -> None:
 
 
 def test_fault_34_large_answers_are_capped(faults: Faults) -> None:
-    """Eight panelists of 20 MB each are cut at the cap, marked, and do not fill the memory."""
+    """Eight panelists of 20 MB each are cut at the cap, marked, and do not fill the memory, nor does their journal."""
     slugs = ["fault/big-answer"] * 8
-    ran = faults.ask(*slugs, measured=True)
+    ran = faults.ask(*slugs, more=["-o", "run.jsonl"], measured=True)
     assert ran.status == 0
     rows = ran.result["responses"]
     assert [len(row["content"]) for row in rows] == [CAP] * 8
     assert [call["finish_reason"] for call in ran.run["calls"] if call["role"] == "panel"] == ["length"] * 8
     assert all(row["outcome"] == "client_closed" for row in ran.asked("panel"))
     assert ran.peak_mb < 200
+    for again in (["export", "last"], ["show", "last", "--format", "html"]):
+        ran = faults.command("runs", *again, measured=True)
+        assert (ran.status, len(ran.stdout) > 8 * CAP) == (0, True)
+        assert ran.peak_mb < 200
 
 
 def test_fault_34_headers_without_end(faults: Faults) -> None:

@@ -5,7 +5,7 @@ from fusion_cli.chat import Citation, Usage
 from fusion_cli.events import Event
 from fusion_cli.results import Analysis, Point, Quote, SecondLook, Supported
 from fusion_cli.sinks.analysis_view import Findings
-from fusion_cli.sinks.live.sink import Cast
+from fusion_cli.sinks.live.state import Cast
 
 LABELS = ("openai/gpt-5", "anthropic/claude-opus-4.8", "google/gemini-3-pro")
 CAST = Cast(LABELS, "openai/gpt-5", consults=False, answers=True)

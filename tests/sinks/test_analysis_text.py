@@ -149,7 +149,7 @@ def run_citing(*calls: Call, sources: list[Source]) -> AnalysisRun:
 
 def lines_of(run: AnalysisRun) -> list[str]:
     """Return the run's sources as they are listed."""
-    return source_lines(run, run.responses or ())
+    return source_lines(run)
 
 
 def test_sources_are_numbered_with_who_cites_them() -> None:

@@ -7,7 +7,7 @@ from fusion_cli.events import Event
 from fusion_cli.sinks.live.layout import clock, frame
 from fusion_cli.sinks.live.state import View
 from fusion_cli.sinks.live.wrapping import cells
-from tests.sinks.live_runs import LABELS, TEXT, judged, panel_at_work, rest_of_panel
+from tests.sinks.live_runs import CAST, LABELS, TEXT, judged, panel_at_work, rest_of_panel
 from tests.sinks.snapshots import the_same
 
 NOW = 75.0
@@ -15,7 +15,7 @@ NOW = 75.0
 
 def lines_of(*happened: Event, width: int = 80, height: int = 22, now: float = NOW) -> list[str]:
     """Return the frame after these events, as it is read."""
-    view = View(LABELS, "openai/gpt-5", consults=False, answers=True, now=0.0)
+    view = View(CAST, 0.0)
     for event in happened:
         view.take(event, 70.0)
     return ["".join(text for text, _ in line) for line in frame(view, {}, now, width, height)]

@@ -11,7 +11,7 @@ import pytest
 from fusion_cli import events
 from fusion_cli.chat import Usage
 from fusion_cli.sinks.drawing import Look
-from fusion_cli.sinks.live.sink import Cast, LiveSink
+from fusion_cli.sinks.live.sink import LiveSink
 from fusion_cli.terminal import Terminal
 from tests.emulator import Emulator
 from tests.sinks.live_runs import ANSWER, CAST, LABELS, answered, judged, panel_at_work, rest_of_panel
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fusion_cli.events import Event
+    from fusion_cli.sinks.live.state import Cast
 
 FAILED: list[Event] = [
     events.Warned("the judge z/judge: HTTP 500: no"),

@@ -6,12 +6,12 @@ from fusion_cli import events
 from fusion_cli.chat import Usage
 from fusion_cli.events import Event
 from fusion_cli.sinks.live.state import View, shortened
-from tests.sinks.live_runs import LABELS, judged, panel_at_work, rest_of_panel
+from tests.sinks.live_runs import CAST, LABELS, judged, panel_at_work, rest_of_panel
 
 
 def view_after(*happened: Event, consults: bool = False, answers: bool = True) -> View:
     """Return a view to which these events happened, one a second."""
-    view = View(LABELS, "openai/gpt-5", consults=consults, answers=answers, now=0.0)
+    view = View(CAST._replace(consults=consults, answers=answers), 0.0)
     for number, event in enumerate(happened):
         view.take(event, float(number))
     return view
@@ -26,7 +26,7 @@ def test_each_panelist_has_its_state() -> None:
         (LABELS[2], "failed"),
     ]
     assert view.seats[LABELS[1]].again_at == 18.0
-    assert view.seats[LABELS[2]].about == "HTTP 403: flagged by moderation, category…"
+    assert view.seats[LABELS[2]].about == "HTTP 403: flagged by moderation…"
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,15 @@ def test_an_interrupted_panelist_says_how_long_it_worked() -> None:
     assert view.in_order()[0].record == "failed after 1.0 s: interrupted"
 
 
-def test_a_reason_in_a_few_words() -> None:
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        ("HTTP 500: \x1b[31mno", "HTTP 500: no"),
+        ("a b c d e", "a b c d e"),
+        ("a b c d e f", "a b c d e…"),
+        ("a b c d e, f", "a b c d e…"),
+    ],
+)
+def test_a_reason_in_five_words(reason: str, told: str) -> None:
     """A long reason keeps its beginning, a hostile one its text."""
-    assert shortened("HTTP 500: \x1b[31mno") == "HTTP 500: no"
-    assert shortened("a b c d e f g") == "a b c d e f…"
+    assert shortened(reason) == told

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
+from fusion_cli.about import About
 from fusion_cli.sinks.page.document import page
 from fusion_cli.sinks.page.style import STYLE
 from fusion_cli.sinks.page.text import block
 from tests.sinks.hostile_page import Page, attacks, hostile
 from tests.sinks.shown_runs import FACTS, GPT, OPUS, QUESTION, SHOWN, Shown
 
+ABOUT = About(QUESTION, FACTS)
 TRAP = "http://trap.example/"
 TAGS = """html head meta title style body main header footer section h1 h2 h3 h4 h5 h6 p div span ul ol li a br hr em
     strong s code pre blockquote table thead tbody tfoot tr th td details summary figure svg desc g rect line text
@@ -23,7 +25,7 @@ ATTRIBUTES = """lang charset http-equiv content name class dir href rel tabindex
 
 def page_of(shown: Shown) -> str:
     """Return a run's page."""
-    return page(shown.run, QUESTION, FACTS, shown.timeline, unfinished=shown.unfinished)
+    return page(shown.run, About(QUESTION, FACTS, shown.unfinished, shown.timeline))
 
 
 def seen(html: str) -> str:
@@ -35,7 +37,7 @@ def seen(html: str) -> str:
 def under_attack() -> Page:
     """Return the page of a run whose every text is hostile."""
     run, question, facts, rows = hostile(TRAP)
-    return Page(page(run, question, facts, rows, unfinished=attacks(TRAP)))
+    return Page(page(run, About(question, facts, attacks(TRAP), rows)))
 
 
 class TestHostile:
@@ -157,9 +159,9 @@ class TestContent:
     def test_without_an_answer_that_is_what_is_missing(self) -> None:
         """Said before who failed, as a panelist that failed is not why; with an answer nothing of it is said."""
         degraded = SHOWN["degraded"].run
-        assert "is degraded: 2 panelists failed" in page(degraded, QUESTION, FACTS)
+        assert "is degraded: 2 panelists failed" in page(degraded, ABOUT)
         unanswered = degraded.model_copy(update={"answer": None})
-        assert "has no result: there is no answer, 2 panelists failed" in page(unanswered, QUESTION, FACTS)
+        assert "has no result: there is no answer, 2 panelists failed" in page(unanswered, ABOUT)
 
     def test_the_plot_is_told_in_words(self) -> None:
         """Who cannot see it hears who did what for how long; who failed is said."""
@@ -171,7 +173,7 @@ class TestContent:
 
     def test_without_a_timeline_there_is_no_plot(self) -> None:
         """Nor its heading."""
-        assert "How it went" not in page(SHOWN["happy"].run, QUESTION, FACTS)
+        assert "How it went" not in page(SHOWN["happy"].run, ABOUT)
 
     def test_what_is_unknown_is_not_nothing(self) -> None:
         """A cost that nobody told is unknown, and so is the sum of it and others."""
@@ -187,7 +189,7 @@ class TestContent:
 
     def test_a_long_question_is_there_whole(self) -> None:
         """Its first line is the title, and all of it stands below."""
-        html = page(SHOWN["happy"].run, "Which?\nAnd *why*?", FACTS)
+        html = page(SHOWN["happy"].run, About("Which?\nAnd *why*?", FACTS))
         assert "<h1>Which?</h1>" in html
         assert "And <em>why</em>?" in html
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from fusion_cli.about import About
 from fusion_cli.sinks.page.document import page
 from tests.sinks.hostile_page import attacks, hostile
 from tests.sinks.shown_runs import FACTS, QUESTION, SHOWN
@@ -81,7 +82,7 @@ def title(dom: str) -> str:
 def test_a_hostile_page_runs_and_fetches_nothing(trap: Trap) -> None:
     """Whatever every text of a run holds, no script changes the title and no address is asked for."""
     run, question, facts, rows = hostile(trap.url)
-    dom = opened(page(run, question, facts, rows, unfinished=attacks(trap.url)), "--dump-dom")
+    dom = opened(page(run, About(question, facts, attacks(trap.url), rows)), "--dump-dom")
     assert "a" * 1_000_000 in dom
     assert title(dom) not in ("", "pwned")
     assert trap.asked == []
@@ -99,7 +100,7 @@ def test_all_of_it_is_printed() -> None:
     run = SHOWN["happy"].run
     texts = []
     for with_responses in (True, False):
-        html = page(run, QUESTION, FACTS, SHOWN["happy"].timeline, with_responses=with_responses)
+        html = page(run, About(QUESTION, FACTS, timeline=SHOWN["happy"].timeline), with_responses=with_responses)
         long = html.replace("PostgreSQL, from the start.", "<p>long</p>" * 400)
         opened(long, "--print-to-pdf=page.pdf")
         texts.append(Path("page.pdf").read_bytes().count(b"/Type /Page\n"))

@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 
 from fusion_cli import formats
-from tests.sinks.shown_runs import FACTS, QUESTION, SHOWN
+from fusion_cli.about import About
+from tests.sinks.shown_runs import FACTS, GEMINI, GPT, OPUS, QUESTION, SHOWN
 from tests.test_house import the_same
 
 SNAPSHOTS = Path(__file__).parent.parent / "snapshots" / "reports"
-ENDINGS = {"markdown": "md", "html": "html", "plain": "txt"}
+ENDINGS = {"markdown": "md", "html": "html", "plain": "txt", "rich": "rich.txt"}
 
 
 @pytest.mark.parametrize("form", ENDINGS)
@@ -17,7 +18,7 @@ ENDINGS = {"markdown": "md", "html": "html", "plain": "txt"}
 def test_a_report_is_as_reviewed(name: str, form: str) -> None:
     """Whole, degraded or failed: a run's report is the text in its snapshot."""
     shown = SHOWN[name]
-    about = formats.About(QUESTION, FACTS, shown.unfinished, shown.timeline)
+    about = About(QUESTION, FACTS, shown.unfinished, shown.timeline, (GPT, OPUS, GEMINI))
     the_same(SNAPSHOTS / f"{name}.{ENDINGS[form]}", formats.rendered(form, shown.run, about))
 
 

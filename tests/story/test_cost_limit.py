@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from fusion_cli import pipeline
-from fusion_cli.chat import ChatRequest, Completion, Delta, Price, ServerTool, ToolCall, Usage
+from fusion_cli.chat import ChatRequest, Completion, Delta, ModelName, Price, ServerTool, ToolCall, Usage
 from fusion_cli.commands.ask import whether_the_panel_met
 from fusion_cli.costs import estimate
-from fusion_cli.errors import CostLimitError, ModelRejectedError, UsageError
+from fusion_cli.errors import CostLimitError, ModelRejectedError, UnreachableError, UsageError
 from fusion_cli.outcome import ask_run_without_calls
 from fusion_cli.plan import WEB_FETCH, Limits, Plan
 from fusion_cli.results import AskRun
@@ -61,6 +61,20 @@ def test_unknown_prices_are_a_usage_error() -> None:
     with pytest.raises(UsageError, match="unknown"):
         asked(ScriptedModels(), 1.0)
     models = panel(ScriptedModels(), 0.1).script("judge", "j", says(JUDGE_REPLY)).script("outer", "o", says("x"))
+    assert asked(models, 2.0, plan()._replace(allow_unknown_cost=True)).answer == "x"
+
+
+def test_prices_that_could_not_be_asked_for_are_the_networks_fault() -> None:
+    """The error says what could not be had, once, and the status is the network's; without a limit nobody minds."""
+
+    class Cut(ScriptedModels):
+        async def price(self, model: ModelName) -> Price | None:
+            raise UnreachableError("the model list of openrouter could not be fetched: no route")
+
+    with pytest.raises(UnreachableError, match=r"cannot be kept, as the model list .* fetched: no route$") as refused:
+        asked(Cut(), 1.0)
+    assert "--allow-unknown-cost" in refused.value.hint
+    models = panel(Cut(), 0.1).script("judge", "j", says(JUDGE_REPLY)).script("outer", "o", says("x", cost=None))
     assert asked(models, 2.0, plan()._replace(allow_unknown_cost=True)).answer == "x"
 
 

@@ -125,7 +125,7 @@ def test_each_call_has_its_own_sources() -> None:
         "j": [TWO.url],
         "o": [],
     }
-    assert source_lines(run, run.result.responses or () if run.result else ())[::2] == [
+    assert source_lines(run)[::2] == [
         "[1] https://one.example/ (a, b)",
         "[2] https://two.example/ (b, the judge)",
     ]

@@ -5,7 +5,6 @@ Each is a dark window of its own, so that it is read on a light page and on a da
 
 import io
 import re
-import textwrap
 from itertools import takewhile
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -15,6 +14,7 @@ from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
 from fusion_cli import events
+from fusion_cli.paragraphs import in_lines
 from tests.tour.replay import COLUMNS, closing, happened, live, opening, saved, sources
 
 FOLDER = Path(__file__).parent.parent.parent / ".github" / "pictures"
@@ -103,7 +103,7 @@ def _rgb(colour: str) -> tuple[int, int, int]:
 
 def _noted(line: str) -> str:
     """Return a line of standard error as `Terminal.insist` breaks it on a screen."""
-    return textwrap.fill(line, COLUMNS - 1, subsequent_indent=" " * 8, break_on_hyphens=False)
+    return "\n".join(in_lines(line, COLUMNS - 1, further=" " * 8))
 
 
 def main() -> None:

@@ -4,32 +4,23 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
 
-from fusion_cli import events, run_files, run_lines
+from fusion_cli import run_files
+from fusion_cli.about import Happened, happened_in
 from fusion_cli.commands.ask import whether_the_panel_met
 from fusion_cli.delivery import announce
-from fusion_cli.event_lines import PREFIX
-from fusion_cli.events import Event
 from fusion_cli.recorded import result_of
 from fusion_cli.results import AskRun
 from fusion_cli.sinks.analysis_text import source_lines
 from fusion_cli.sinks.drawing import Look
-from fusion_cli.sinks.live.sink import Cast, LiveSink
+from fusion_cli.sinks.live.sink import LiveSink
+from fusion_cli.sinks.live.state import Cast
 from fusion_cli.sinks.plain import PlainSink
 from fusion_cli.terminal import Terminal
 
 RUN = Path(__file__).parent / "run.jsonl"
 COLUMNS, LINES = 100, 24
-_KINDS: dict[str, Any] = {kind._field_defaults["type"]: kind for kind in get_args(Event)}
 _CURSOR = re.compile(r"\x1b\[\??[\d;]*[A-HJKhl]|\r")
-
-
-class Happened(NamedTuple):
-    """An event, and when it happened, in seconds."""
-
-    t: float
-    event: Event
 
 
 class Overheard(Terminal):
@@ -69,13 +60,7 @@ def result() -> AskRun:
 
 def happened() -> Iterator[Happened]:
     """Yield what happened; the end of the run, which draws nothing, is left out."""
-    lines, _ = run_lines.parsed(RUN.read_bytes())
-    for line in lines:
-        kind = _KINDS.get(run_lines.text(line, "type").removeprefix(PREFIX))
-        if kind is events.AnalysisCompleted and (analysis := run_lines.analysis_in([line])):
-            yield Happened(line["t"], analysis)
-        elif kind not in (None, events.RunCompleted, events.AnalysisCompleted):
-            yield from (Happened(line["t"], event) for event in run_lines.events_of([line], kind))
+    return happened_in(run_files.lines(RUN))
 
 
 def live(until: Sequence[Happened], now: float | None = None) -> str:
@@ -115,8 +100,7 @@ def closing() -> str:
 def sources() -> list[str]:
     """Return the pages that stand below the answer."""
     run = result()
-    said = (run.result.responses if run.result else None) or ()
-    return ["Sources:", *source_lines(run, said)]
+    return ["Sources:", *source_lines(run)]
 
 
 def plain_lines() -> list[str]:

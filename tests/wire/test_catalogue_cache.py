@@ -15,6 +15,7 @@ from fusion_cli.api import catalogue_cache
 from fusion_cli.api.catalogue import Catalogue, ListedModel, parse
 from fusion_cli.api.client import ChatClient
 from fusion_cli.chat import Endpoint, ModelName, Price
+from fusion_cli.errors import UnreachableError
 from tests.wire.server import Reply, WireServer, document, failure
 
 MODEL = ModelName("openrouter", "openai/gpt-5")
@@ -56,6 +57,17 @@ def test_a_list_is_the_same_read_back(tmp_path: Path) -> None:
     catalogue_cache.store(tmp_path, stored)
     assert catalogue_cache.load(tmp_path, stored.base_url) == stored
     assert catalogue_cache.load(tmp_path, "https://elsewhere.test/v1") is None
+
+
+def test_whoever_is_not_listed_is_found_without_reading_the_list(tmp_path: Path) -> None:
+    """By the id alone: no other name and no half of one counts; and where no list is kept, nobody is missing."""
+    stored = Catalogue(
+        "https://openrouter.ai/api/v1", 1.79e9, (LISTED, ListedModel("ä/b"), ListedModel("d/mini", "d/e"))
+    )
+    catalogue_cache.store(tmp_path, stored)
+    asked = (MODEL.slug, "ä/b", "d/e", "openai/gpt-5-2026", "openai/gpt")
+    assert catalogue_cache.missing(tmp_path, stored.base_url, asked) == ["d/e", "openai/gpt-5-2026", "openai/gpt"]
+    assert catalogue_cache.missing(tmp_path, "https://elsewhere.test/v1", asked) == []
 
 
 def test_a_day_long_one_request_is_enough(server: WireServer, tmp_path: Path) -> None:
@@ -174,6 +186,22 @@ class TestPrices:
         assert ask(server, None, has_catalogue=False)[:2] == (None, Price(1e-6, 4e-6, 0.0))
         server.script(PATH, Reply(status=401, body=b"no"))
         assert ask(server, None, has_catalogue=False)[:2] == (None, None)
+
+    @pytest.mark.parametrize(
+        ("reply", "has_catalogue", "why"),
+        [
+            (Reply(status=401, body=b"no"), True, "HTTP 401"),
+            (Reply(status=502, body=b"no"), False, "HTTP 502"),
+            (Reply(body=b"<html>"), True, "what came is no list of models"),
+        ],
+    )
+    def test_a_list_that_should_be_there_is_missed(
+        self, server: WireServer, reply: Reply, has_catalogue: bool, why: str
+    ) -> None:
+        """Nobody takes a server that cannot be asked for one whose prices are unknown."""
+        server.script(PATH, reply)
+        with pytest.raises(UnreachableError, match=rf"^the model list of openrouter could not be fetched: {why}$"):
+            ask(server, None, has_catalogue=has_catalogue)
 
     def test_what_runs_here_is_free(self, server: WireServer) -> None:
         """The embedded engine's models cost nothing, and nobody is asked for that."""

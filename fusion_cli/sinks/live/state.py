@@ -6,16 +6,15 @@ it may come a thousand times a second and is looked at twelve times.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from fusion_cli import events
+from fusion_cli.counts import count
 from fusion_cli.dollars import shown_dollars
 from fusion_cli.errors import DROPPED
 from fusion_cli.terminal import Cleaner, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from fusion_cli.chat import Usage
 
 State = Literal["waiting", "thinking", "writing", "searching", "reading", "calling", "again", "done", "failed"]
@@ -23,7 +22,7 @@ Phase = Literal["start", "outer", "panel", "judge", "answer", "over"]
 OVER = ("done", "failed")
 _TAIL_CHARS, _TAIL_LEAST_CHARS = 2400, 1200
 _BYTES_PER_TOKEN = 4
-_REASON_WORDS = 6
+_REASON_WORDS = 5
 _BUSY_WITH: dict[str, State] = {"web_search": "searching", "web_fetch": "reading"}
 
 
@@ -123,14 +122,31 @@ class Worker:
         self.forget()
 
 
-class View:
-    """A run as it stands.
+class Cast(NamedTuple):
+    """Who plays in a run, and how much of them is shown.
 
-    Args:
+    Attributes:
         labels: The panelists, in the order in which they sit.
         outer: The outer model's slug.
         consults: Whether that is asked first.
         answers: Whether it answers in the end.
+        is_verbose: Whether retries and lookups go on the record.
+        show_responses: Whether each response does.
+    """
+
+    labels: tuple[str, ...]
+    outer: str
+    consults: bool
+    answers: bool
+    is_verbose: bool = False
+    show_responses: bool = False
+
+
+class View:
+    """A run as it stands.
+
+    Args:
+        cast: Who plays.
         now: The time, in seconds.
 
     Attributes:
@@ -143,16 +159,16 @@ class View:
         warning: The last one, in one line.
     """
 
-    def __init__(self, labels: Iterable[str], outer: str, *, consults: bool, answers: bool, now: float) -> None:
-        self._order = {label: number for number, label in enumerate(labels)}
+    def __init__(self, cast: Cast, now: float) -> None:
+        self._order = {label: number for number, label in enumerate(cast.labels)}
         self.phase: Phase = "start"
         self.seats: dict[str, Worker] = {}
         self.judge: Worker | None = None
-        self.outer = Worker(outer)
+        self.outer = Worker(cast.outer)
         self.engine = self.told = self.warning = ""
-        self._answers = answers
+        self._answers = cast.answers
         self._is_refused = False
-        if consults:  # no event says so before its first word
+        if cast.consults:  # no event says so before its first word
             self._outer_works("outer", now)
 
     @property
@@ -226,7 +242,8 @@ class View:
         earlier = ""
         if event.from_run is not None:
             earlier = f" in the run {one_line(event.from_run, 80)}" if event.from_run else " before"
-        took = earlier or f" {'in' if isinstance(event, events.PanelCompleted) else 'after'} {took_s:.1f} s"
+        timed = f" {'in' if isinstance(event, events.PanelCompleted) else 'after'} {took_s:.1f} s" if took_s else ""
+        took = earlier or timed
         if isinstance(event, events.PanelCompleted):
             seat.tokens, seat.cost = event.usage.completion_tokens, event.usage.cost
             sources = f", {count(len(event.citations), 'source')}" if event.citations else ""
@@ -242,14 +259,9 @@ class View:
 
 
 def shortened(error: str) -> str:
-    """Return a reason in about five words."""
+    """Return a reason in five words at the most."""
     words = one_line(error).split()
     return " ".join(words[:_REASON_WORDS]).rstrip(",;:") + ("…" if len(words) > _REASON_WORDS else "")
-
-
-def count(number: int, noun: str) -> str:
-    """Return a number of things in words."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def spent(usage: Usage) -> str:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fusion_cli.counts import count
 from fusion_cli.dollars import shown_dollars
+from fusion_cli.marks import marked
 from fusion_cli.results import AskRun, checks_said
 from fusion_cli.sinks.page.plot import plot
 from fusion_cli.sinks.page.style import SEATS, STYLE
@@ -16,37 +18,25 @@ from fusion_cli.sinks.page.text import address, block, inline, plain
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from fusion_cli.results import Analysis, AnalysisRun, Run, ToolResult
-    from fusion_cli.timeline import Row
+    from fusion_cli.about import About
+    from fusion_cli.marks import Attribution, MarkedPoint
+    from fusion_cli.results import AnalysisRun, Run, ToolResult
 
 _TITLE_CHARS = 160
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
-def page(
-    run: AskRun | AnalysisRun,
-    question: str,
-    facts: Sequence[str],
-    timeline: Sequence[Row] = (),
-    panel: Sequence[str] = (),
-    *,
-    unfinished: str = "",
-    with_responses: bool = True,
-) -> str:
+def page(run: AskRun | AnalysisRun, about: About, *, with_responses: bool = True) -> str:
     """Return a whole run as a page that needs nothing but itself.
 
     Args:
         run: Its result.
-        question: What was asked.
-        facts: What stands at its end, a line each.
-        timeline: Who did what, when.
-        panel: The labels of its seats, in their order.
-        unfinished: What there is of an answer that did not come to its end.
+        about: What else is told.
         with_responses: Whether the responses are in it.
     """
-    result = run.result if isinstance(run, AskRun) else run
-    seats = _Seats(result, panel or [row.label for row in timeline if row.role == "panel"])
-    title = question.strip().partition("\n")[0]
+    result = run.tool_result
+    seats = _Seats(result, about.panel or [row.label for row in about.timeline if row.role == "panel"])
+    title = about.question.strip().partition("\n")[0]
     parts = [
         "<!DOCTYPE html>",
         '<html lang="en">',
@@ -60,20 +50,20 @@ def page(
         "</head>",
         "<body>",
         "<main>",
-        *_asked(question, title, run, result),
-        *(_answered(run, unfinished) if isinstance(run, AskRun) else ()),
-        *_sources(run, result, seats),
+        *_asked(about.question, title, run, result),
+        *(_answered(run, about.unfinished) if isinstance(run, AskRun) else ()),
+        *_sources(run, seats),
     ]
     if result:
         parts += _analyzed(run, result, seats)
-    parts += _section("How it went", plot(timeline, seats.colour))
+    parts += _section("How it went", plot(about.timeline, seats.colour))
     parts += _calls(run, seats)
     if result:
         parts += _responses(result, seats) if with_responses else ()
         failed = [f"{seats.who(each.label)} {inline(each.error)}" for each in result.failed_models or ()]
         parts += _list("Failed", failed)
     parts += _list("Warnings", [inline(text) for text in run.warnings])
-    parts += ["</main>", "<footer>", *(f"<p>{plain(fact)}</p>" for fact in facts)]
+    parts += ["</main>", "<footer>", *(f"<p>{plain(fact)}</p>" for fact in about.facts)]
     parts += [f"<p>fusion {plain(run.version)}</p>", "</footer>", "</body>", "</html>"]
     return "\n".join(parts) + "\n"
 
@@ -86,7 +76,7 @@ class _Seats:
         failed = (result and result.failed_models) or ()
         labels = [*panel, *(each.label for each in (*responses, *failed))]
         self._numbers = {label: number % SEATS for number, label in enumerate(dict.fromkeys(labels))}
-        said = {each.label for each in responses} | {each.label for each in failed if each.content}
+        said = {it.label for it in result.said} if result else set()
         self.heard = [label for label in self._numbers if label in said]
 
     def colour(self, role: str, label: str) -> str:
@@ -120,8 +110,7 @@ def _asked(question: str, title: str, run: Run, result: ToolResult | None) -> It
 def _why_degraded(result: ToolResult | None) -> str:
     whys = []
     if result and result.failed_models:
-        failed = len(result.failed_models)
-        whys.append(f"{failed} panelist{'' if failed == 1 else 's'} failed")
+        whys.append(f"{count(len(result.failed_models), 'panelist')} failed")
     if result and result.analysis is None:
         whys.append("there is no analysis")
     return ", ".join(whys)
@@ -137,8 +126,8 @@ def _answered(run: AskRun, unfinished: str) -> Iterator[str]:
         yield from _section("Answer, cut off", [f'<div class="answer">{block(unfinished, 2)}</div>'])
 
 
-def _sources(run: Run, result: ToolResult | None, seats: _Seats) -> Iterator[str]:
-    citing = run.cited_by((result.responses if result else None) or ())
+def _sources(run: Run, seats: _Seats) -> Iterator[str]:
+    citing = run.cited_by()
     lines = []
     for source in run.sources:
         title = f"{plain(source.title)}<br>" if source.title != source.url else ""
@@ -155,70 +144,58 @@ def _analyzed(run: Run, result: ToolResult, seats: _Seats) -> Iterator[str]:
         why = run.why_no_analysis or result.error or "the judge was not asked"
         yield from _section("No analysis", [f"<p>{inline(why)}</p>"])
         return
-    marks = _Marks(run)
-    yield from _list("Consensus", [marks.point(f"consensus[{n}]", text) for n, text in enumerate(analysis.consensus)])
-    if analysis.contradictions:
-        yield from _section("Contradictions", _contradictions(analysis, marks, seats))
-    if analysis.partial_coverage:
-        yield from _section("Partial coverage", _coverage(analysis, marks, seats))
+    found = marked(analysis, run.quotes, run.second_look)
+    yield from _list("Consensus", [*map(_point, found.consensus)])
+    if found.contradictions:
+        yield from _section("Contradictions", _contradictions(found.contradictions, seats))
+    if found.partial_coverage:
+        yield from _section("Partial coverage", _coverage(found.partial_coverage, seats))
     insights = [
-        f'<li class="{seats.colour("panel", row.model)}">{seats.who(row.model)}'
-        f"{marks.point(where, row.insight)}{marks.by(where, row.model)}</li>"
-        for n, row in enumerate(analysis.unique_insights)
-        for where in [f"unique_insights[{n}]"]
+        f'<li class="{seats.colour("panel", it.model)}">{seats.who(it.model)}{_point(row)}{_unproven(it)}</li>'
+        for row in found.unique_insights
+        for it in row.attributions
     ]
     if insights:
         yield from _section("Unique insights", ['<ul class="insights">', *insights, "</ul>"])
-    yield from _list(
-        "Blind spots", [marks.point(f"blind_spots[{n}]", text) for n, text in enumerate(analysis.blind_spots)]
-    )
+    yield from _list("Blind spots", [*map(_point, found.blind_spots)])
     yield from _list("Checks", checks_said(run.supported, run.second_look))
 
 
-class _Marks:
-    """Renders what the judge wrote, and marks what did not hold."""
-
-    def __init__(self, run: Run) -> None:
-        self._unproven, self._unstable = run.unproven, run.unstable
-
-    def by(self, where: str, model: str) -> str:
-        return ' <span class="mark">(quote not found)</span>' if (where, model) in self._unproven else ""
-
-    def point(self, where: str, text: str) -> str:
-        shaky = ' <span class="mark">(not in the second look)</span>' if where in self._unstable else ""
-        return f'<span dir="auto">{inline(text)}</span>{shaky}'
+def _point(row: MarkedPoint) -> str:
+    mark = ' <span class="mark">(not in the second look)</span>' * row.is_unstable
+    return f'<span dir="auto">{inline(row.text)}</span>{mark}'
 
 
-def _contradictions(analysis: Analysis, marks: _Marks, seats: _Seats) -> Iterator[str]:
+def _unproven(it: Attribution) -> str:
+    return ' <span class="mark">(quote not found)</span>' * it.is_unproven
+
+
+def _contradictions(topics: Sequence[MarkedPoint], seats: _Seats) -> Iterator[str]:
     """Yield a row for each topic, with a column for everybody who was heard, or takes a stance on any."""
-    stances = [stance.model for row in analysis.contradictions for stance in row.stances]
-    models = list(dict.fromkeys([*seats.heard, *stances]))
+    models = list(dict.fromkeys([*seats.heard, *(it.model for row in topics for it in row.attributions)]))
     rows = []
-    for n, row in enumerate(analysis.contradictions):
-        where = f"contradictions[{n}]"
+    for row in topics:
         cells: dict[str, list[str]] = {model: [] for model in models}
-        for m, stance in enumerate(row.stances):
-            mark = marks.by(f"{where}.stances[{m}]", stance.model)
-            cells[stance.model].append(f'<span dir="auto">{inline(stance.stance)}</span>{mark}')
+        for it in row.attributions:
+            cells[it.model].append(f'<span dir="auto">{inline(it.stance)}</span>{_unproven(it)}')
         said = ("<br>".join(cell) or '<span class="none">says nothing</span>' for cell in cells.values())
-        rows.append([marks.point(where, row.topic), *said])
+        rows.append([_point(row), *said])
     yield from _table("Contradictions", "stances", ["Topic", *map(seats.who, models)], rows)
 
 
-def _coverage(analysis: Analysis, marks: _Marks, seats: _Seats) -> Iterator[str]:
+def _coverage(points: Sequence[MarkedPoint], seats: _Seats) -> Iterator[str]:
     """Yield a row for each point, with a dot for everybody who made it."""
-    makers = [model for row in analysis.partial_coverage for model in row.models]
-    models = list(dict.fromkeys([*seats.heard, *makers]))
+    models = list(dict.fromkeys([*seats.heard, *(it.model for row in points for it in row.attributions)]))
     rows = []
-    for n, row in enumerate(analysis.partial_coverage):
-        where = f"partial_coverage[{n}]"
+    for row in points:
+        makers = {it.model: it for it in row.attributions}
         dots = (
-            f'<span class="dot" aria-hidden="true">●</span><span class="hidden">yes</span>{marks.by(where, model)}'
-            if model in row.models
+            f'<span class="dot" aria-hidden="true">●</span><span class="hidden">yes</span>{_unproven(makers[model])}'
+            if model in makers
             else '<span class="none" aria-hidden="true">·</span><span class="hidden">no</span>'
             for model in models
         )
-        rows.append([marks.point(where, row.point), *dots])
+        rows.append([_point(row), *dots])
     colours = ["", *(seats.colour("panel", model) for model in models)]
     yield from _table("Partial coverage", "dots", ["Point", *map(seats.who, models)], rows, colours)
 
@@ -258,18 +235,11 @@ def _dollars(value: float | None) -> str:
 
 
 def _responses(result: ToolResult, seats: _Seats) -> Iterator[str]:
-    said = [
-        (each.label, each.model, "cut off by its token limit" if each.truncated else "", each.content)
-        for each in result.responses or ()
-    ]
-    said += [
-        (each.label, each.model, f"cut off: {each.error}", each.content)
-        for each in result.failed_models or ()
-        if each.content
-    ]
     lines = []
-    for label, model, cut, text in said:
-        about = ", ".join(part for part in (model if model != label else "", cut) if part)
+    for label, model, text, cut, error in result.said:
+        about = ", ".join(
+            part for part in (model if model != label else "", f"{cut}: {error}" if error else cut) if part
+        )
         note = f'<span class="note">{plain(about, 200)}</span>' if about else ""
         lines.append(f"<details>\n<summary><h3>{seats.who(label)}</h3>{note}</summary>\n{block(text, 3)}\n</details>")
     if lines:
