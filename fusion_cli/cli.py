@@ -2,7 +2,6 @@
 
 import inspect
 import os
-import signal
 import sys
 from contextlib import suppress
 from importlib import import_module
@@ -15,7 +14,8 @@ from typer._click.shell_completion import CompletionItem, add_completion_class
 from typer._completion_classes import BashComplete
 
 from fusion_cli import __version__
-from fusion_cli.errors import SIGNALS, ClosedPipeError, FusionError, InterruptError, internal_error
+from fusion_cli.errors import ClosedPipeError, FusionError, InterruptError, internal_error
+from fusion_cli.interrupts import INTERRUPTS
 from fusion_cli.options import Group
 
 COMMANDS = ("ask", "analyze", "judge", "runs", "models", "config")
@@ -139,23 +139,32 @@ def root(
 def main() -> NoReturn:
     """Run the command line; end the process with the status that `errors` draws."""
     try:
-        for signum in SIGNALS:
-            signal.signal(signum, _raise_interrupt)
-        app()
-        status = 0
-    except SystemExit as end:  # help, usage errors
-        status = end.code if isinstance(end.code, int) else 1
-        if type(sys.stdout).__name__ == "PacifyFlushWrapper":  # Typer's word for a closed pipe
-            status = ClosedPipeError.exit_status
-    except ClosedPipeError as error:
+        INTERRUPTS.listen()
+        status = _run()
+        INTERRUPTS.finish()
+    except InterruptError as error:  # raised once, so that it is here that it came while another was told
         status = error.exit_status
-    except FusionError as error:
-        status = _tell(error)
-    except OSError as error:
-        status = _tell(_described(error))
-    except Exception as error:  # noqa: BLE001  # the last line of defence: a traceback is a bug too
-        status = _tell(internal_error(error))
+    INTERRUPTS.finish()
     _leave(status)
+
+
+def _run() -> int:
+    """Run the command line and return the status, whatever happens."""
+    try:
+        app()
+    except SystemExit as end:  # help, usage errors
+        if type(sys.stdout).__name__ == "PacifyFlushWrapper":  # Typer's word for a closed pipe
+            return ClosedPipeError.exit_status
+        return end.code if isinstance(end.code, int) else 1
+    except ClosedPipeError as error:
+        return error.exit_status
+    except FusionError as error:
+        return _tell(error)
+    except OSError as error:
+        return _tell(_described(error))
+    except Exception as error:  # noqa: BLE001  # the last line of defence: a traceback is a bug too
+        return _tell(internal_error(error))
+    return 0
 
 
 def _described(error: OSError) -> FusionError:
@@ -183,12 +192,6 @@ def _leave(status: int) -> NoReturn:
     with suppress(OSError, ValueError, AttributeError):
         sys.stderr.flush()
     os._exit(status)
-
-
-def _raise_interrupt(signum: int, _frame: object) -> None:
-    for each in SIGNALS:  # a second signal ends the process, wherever it is by then
-        signal.signal(each, lambda number, _: os._exit(128 + number))
-    raise InterruptError(signum)
 
 
 def _tell(error: FusionError) -> int:

@@ -14,14 +14,12 @@ from fusion_cli import settings as settings_module
 from fusion_cli.chat import Endpoint
 from fusion_cli.errors import (
     DegradedError,
-    FusionError,
     InterruptError,
-    ModelTimeoutError,
-    OutOfTimeError,
     UnwrittenError,
 )
 from fusion_cli.event_loop import cancelling, run_to_the_end
 from fusion_cli.events import fan_out
+from fusion_cli.interrupts import INTERRUPTS
 from fusion_cli.keys import obtain_key
 from fusion_cli.naming import Machine
 from fusion_cli.showing import Manner, given_back_when_stopped, prepare, sink_for
@@ -37,7 +35,7 @@ if TYPE_CHECKING:
     from fusion_cli.choices import Choices
     from fusion_cli.events import Emit
     from fusion_cli.outputs import Outputs
-    from fusion_cli.plan import Limits, Plan
+    from fusion_cli.plan import Plan
     from fusion_cli.providers import Provider
     from fusion_cli.results import AnalysisRun, AskRun
     from fusion_cli.settings import Settings
@@ -180,15 +178,20 @@ class Context:
             notices.append(text)
             fan_out(sinks)(Warned(text))
 
+        def not_kept(text: str) -> None:
+            notice(text)
+            if self._manner.is_quiet:  # an error for whoever relies on it, and not a warning that can be kept back
+                self.terminal.insist(f"warning: {one_line(text, 400)}")
+
         journal = None
         if self.settings.save is not False if self._save is None else self._save:
             folder = self.settings.runs_dir
-            journal = Journal(folder, errand.command, plan, errand.choices, errand.parent, notice)
+            journal = Journal(folder, errand.command, plan, errand.choices, errand.parent, not_kept)
         lines = self._lines(plan, errand, outputs, watch.at, journal) if outputs.has_lines else None
         if lines:
             sinks.append(lines)
         emit = fan_out([journal, *sinks] if journal else sinks)
-        delivered, more_time = False, ""
+        delivered, cause = False, None
 
         def on_first_request() -> None:
             if lines:
@@ -199,26 +202,27 @@ class Context:
             with given_back_when_stopped(shows):
                 return await self._carry_out(story, plan, errand, emit, notice, on_first_request)
 
-        try:
-            told: R = run_to_the_end(work())
-            kept_as = journal.run if journal and not journal.has_failed else None
-            run: R = told.model_copy(update={"run": kept_as, "warnings": [*told.warnings, *notices]})
-            emit(RunCompleted(run))
-            more_time = _more_time(run.cause, plan.limits)
-            deliver(run, shows.answer_shown if is_ask else shows.analysis_shown, watch)
-            delivered = True
-        except (
-            DegradedError,
-            UnwrittenError,
-        ):  # written, but not good enough, or not everywhere
-            delivered = True
-            raise
-        finally:
-            shows.close()
-            if journal:
-                journal.close()
-                if not delivered:
-                    self._say_how_to_go_on(journal, errand.command, more_time)
+        with INTERRUPTS.held(self.terminal.leave_at_once):
+            try:
+                told: R = run_to_the_end(work())
+                kept_as = journal.run if journal and not journal.has_failed else None
+                run: R = told.model_copy(update={"run": kept_as, "warnings": [*told.warnings, *notices]})
+                emit(RunCompleted(run))
+                cause = run.cause
+                deliver(run, shows.answer_shown if is_ask else shows.analysis_shown, watch)
+                delivered = True
+            except (DegradedError, UnwrittenError):  # written, but not good enough, or not everywhere
+                delivered = True
+                raise
+            finally:
+                shows.close()
+                if journal:
+                    journal.close()
+                    if not delivered:
+                        from fusion_cli.going_on import how_to_go_on
+
+                        for line in how_to_go_on(journal, errand.command, cause, plan.limits):
+                            self.terminal.insist(line)
 
     def _lines(self, plan: Plan, errand: Errand, outputs: Outputs, at: str, journal: Journal | None) -> JsonLines:
         """Return the sink of a run's lines, which begin when somebody is asked."""
@@ -290,7 +294,7 @@ class Context:
                     notice(text)
 
         task = asyncio.create_task(work())
-        with cancelling(task, self.terminal.leave_at_once) as signals:
+        with cancelling(task, INTERRUPTS) as signals:
             try:
                 await task
             except asyncio.CancelledError:
@@ -365,16 +369,6 @@ class Context:
             has_catalogue=provider.is_openrouter,
         )
 
-    def _say_how_to_go_on(self, journal: Journal, command: str, more_time: str) -> None:
-        """Say where what was paid for is, when the run did not deliver it."""
-        if not journal.has_kept:
-            return
-        self.terminal.insist(f"Kept in {one_line(str(journal.path), 1000)}")
-        again = f"{command} --resume {journal.run}{more_time}"
-        self.terminal.insist(
-            f"To go on: fusion {again if command in ('ask', 'analyze') else f'runs show {journal.run}'}"
-        )
-
     def _warm_up(self) -> None:
         """Import what is needed after the first response while the network is waited for."""
         import asyncio
@@ -388,11 +382,3 @@ class Context:
 
         gc.enable()
         asyncio.get_running_loop().run_in_executor(None, import_what_follows)
-
-
-def _more_time(cause: FusionError | None, limits: Limits) -> str:
-    """Return the option that gives a run longer that had too little time, as it would end so again; else nothing."""
-    if not isinstance(cause, ModelTimeoutError | OutOfTimeError):
-        return ""
-    passed = getattr(limits, f"{cause.limit}_s")
-    return f" --{cause.limit.replace('_', '-')} {2 * passed:g}s" if passed else ""

@@ -9,6 +9,7 @@ from fusion_cli import formats
 from fusion_cli.counts import count
 from fusion_cli.dollars import shown_dollars
 from fusion_cli.errors import DegradedError, FusionError, ModelError, UsageError, internal_error
+from fusion_cli.interrupts import INTERRUPTS
 from fusion_cli.terminal import clean, one_line
 
 if TYPE_CHECKING:
@@ -113,7 +114,8 @@ def told_as_json(
     except Exception as bug:
         error = bug if isinstance(bug, FusionError) else internal_error(bug)
         if not outputs.is_delivered and (outputs.lines or not isinstance(error, UsageError)):
-            _tell(describe(error), terminal, outputs, command, is_usage=isinstance(error, UsageError))
+            with INTERRUPTS.held(terminal.leave_at_once):
+                _tell(describe(error), terminal, outputs, command, is_usage=isinstance(error, UsageError))
         if error is bug:
             raise
         raise error from bug

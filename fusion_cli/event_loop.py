@@ -1,19 +1,20 @@
-"""The one event loop of a run: run to its end, and ended by the first signal; a second one ends the process.
+"""The one event loop of a run: run to its end, and ended by the first signal.
 
 Knows neither what is run nor how a terminal is left.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
-from fusion_cli.errors import SIGNALS
-
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Coroutine, Iterator
+
+    from fusion_cli.interrupts import Interrupts
 
 T = TypeVar("T")
 
@@ -29,7 +30,7 @@ def run_to_the_end(work: Coroutine[None, None, T]) -> T:
         await asyncio.gather(*left, return_exceptions=True)
         await loop.shutdown_asyncgens()
 
-    loop = asyncio.new_event_loop()
+    loop = _new_loop()
     try:
         return loop.run_until_complete(work)
     finally:
@@ -37,28 +38,35 @@ def run_to_the_end(work: Coroutine[None, None, T]) -> T:
         loop.close()
 
 
+def _new_loop() -> asyncio.AbstractEventLoop:
+    import asyncio
+
+    if os.name == "nt":  # whose own loop starts processes, and where nobody stops one
+        return asyncio.new_event_loop()
+    from fusion_cli.loop_clock import Loop
+
+    return Loop()
+
+
 @contextmanager
-def cancelling(task: asyncio.Task[None], leave_at_once: Callable[[int], object]) -> Iterator[list[int]]:
-    """Have the first signal cancel the task, and a second one end the process; yield the signals that came."""
+def cancelling(task: asyncio.Task[None], interrupts: Interrupts) -> Iterator[list[int]]:
+    """Have the first signal cancel the task; yield the signals that did."""
     signals: list[int] = []
+    loop = task.get_loop()
 
     def on_signal(signum: int) -> None:
-        if signals:
-            leave_at_once(128 + signum)
-        signals.append(signum)
-        task.cancel()
+        if not signals:  # one may interrupt the handler of another
+            signals.append(signum)
+            loop.call_soon_threadsafe(task.cancel)
 
-    loop = task.get_loop()
-    before = {signum: signal.getsignal(signum) for signum in SIGNALS}
-    for signum in SIGNALS:
-        try:
-            loop.add_signal_handler(signum, on_signal, signum)
-        except NotImplementedError:  # Windows
-            signal.signal(signum, lambda number, _: loop.call_soon_threadsafe(on_signal, number))
+    # A loop that has a signal of its own, if only one that nobody sends, is woken by all others, too: one that came
+    # just before it fell asleep would else not be heard. Those that end a run cannot be its own, as it gives them back
+    # by way of their default, which is death.
+    with suppress(NotImplementedError, AttributeError):  # Windows, where it wakes up anyway
+        loop.add_signal_handler(signal.SIGURG, lambda: None)
     try:
-        yield signals
+        with interrupts.answered_by(on_signal):
+            yield signals
     finally:
-        for signum in SIGNALS:
-            with suppress(NotImplementedError):
-                loop.remove_signal_handler(signum)
-            signal.signal(signum, before[signum])
+        with suppress(NotImplementedError, AttributeError):
+            loop.remove_signal_handler(signal.SIGURG)

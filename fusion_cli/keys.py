@@ -7,7 +7,9 @@ holds. Knows no request and no model.
 from __future__ import annotations
 
 import os
+import signal
 import stat
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,10 +18,12 @@ from fusion_cli.providers import Provider, fits_header
 from fusion_cli.values import printable, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import subprocess
+    from collections.abc import Callable, Iterator
 
 _MAX_BYTES = 10_000
 _PATIENCE_S = 60.0
+_CLEARS_UP_S = 0.2
 _SAY_WAITING_AFTER_S = 1.0
 _UNFIT = "a character that cannot stand in a header"
 _KEYS: dict[Provider, str | None] = {}  # so that a password is asked for once
@@ -162,37 +166,85 @@ def _output(words: list[str], said: str, patience_s: float) -> bytes:
     from time import monotonic
 
     deadline = monotonic() + patience_s
-    try:
-        process = subprocess.Popen(words, stdout=subprocess.PIPE)  # noqa: S603  # the user's own command
-    except OSError as error:
-        raise CredentialError(f"{said} cannot be started: {error.strerror}") from None
-    pipe, read = process.stdout, [b""]
-    assert pipe is not None  # noqa: S101  # it was asked for
+    with _mode_kept() as has_terminal:
+        # With a group of its own, what it has started ends with it; but before a terminal that group would be in the
+        # background, and be stopped when it asks for a password.
+        group = None if has_terminal or os.name == "nt" else 0
+        try:
+            process = subprocess.Popen(words, stdout=subprocess.PIPE, process_group=group)  # noqa: S603  # the user's own
+        except OSError as error:
+            raise CredentialError(f"{said} cannot be started: {error.strerror}") from None
+        pipe, read = process.stdout, [b""]
+        assert pipe is not None  # noqa: S101  # it was asked for
 
-    def read_to_the_end() -> None:
-        read[0] = pipe.read(_MAX_BYTES + 1)
+        def read_to_the_end() -> None:
+            read[0] = pipe.read(_MAX_BYTES + 1)
 
-    # In a thread, as a child of the command may hold the pipe open for ever, and Windows cannot wait for pipes.
-    reader = Thread(target=read_to_the_end, daemon=True)
-    reader.start()
-    try:
-        reader.join(patience_s)
-        if len(read[0]) > _MAX_BYTES:
-            return read[0]
-        status = process.wait(max(0.0, deadline - monotonic())) if not reader.is_alive() else None
-    except subprocess.TimeoutExpired:
-        status = None
-    finally:
-        process.kill()
-        process.wait()
-        reader.join(0.2)
-        if not reader.is_alive():
-            pipe.close()
+        # In a thread, as a child of the command may hold the pipe open for ever, and Windows cannot wait for pipes.
+        reader = Thread(target=read_to_the_end, daemon=True)
+        reader.start()
+        try:
+            reader.join(patience_s)
+            if len(read[0]) > _MAX_BYTES:
+                return read[0]
+            status = process.wait(max(0.0, deadline - monotonic())) if not reader.is_alive() else None
+        except subprocess.TimeoutExpired:
+            status = None
+        finally:
+            _end(process, has_group=group is not None)
+            reader.join(0.2)
+            if not reader.is_alive():
+                pipe.close()
     if status is None:
         raise TimeoutError
     if status:
         raise CredentialError(f"{said} ended with status {status}")
     return read[0]
+
+
+def _end(process: subprocess.Popen[bytes], *, has_group: bool) -> None:
+    """End what has not ended by itself, after a moment in which it can clear up."""
+    import subprocess
+
+    if process.returncode is not None:
+        return
+    send = (lambda signum: os.killpg(process.pid, signum)) if has_group else process.send_signal
+    with suppress(ProcessLookupError):
+        send(signal.SIGTERM)
+        try:
+            process.wait(_CLEARS_UP_S)
+        except subprocess.TimeoutExpired:
+            send(getattr(signal, "SIGKILL", signal.SIGTERM))
+    process.wait()
+
+
+@contextmanager
+def _mode_kept() -> Iterator[bool]:
+    """Put the terminal's mode back in the end, as what is cut off at a password leaves it without echo.
+
+    Yields:
+        Whether there is a terminal at which a command can ask.
+    """
+    try:
+        import termios
+    except ImportError:  # Windows, where the mode is none of the terminal's
+        yield True
+        return
+    try:
+        own = terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:
+        own = -1
+        terminal = next((stream for stream in (0, 2) if os.isatty(stream)), -1)
+    before = termios.tcgetattr(terminal) if terminal >= 0 else None
+    try:
+        yield before is not None
+    finally:
+        with suppress(termios.error, OSError):  # it has gone
+            # Who is in the background would be stopped for it, and cannot have asked for anything.
+            if before and termios.tcgetattr(terminal) != before and os.tcgetpgrp(terminal) == os.getpgrp():
+                termios.tcsetattr(terminal, termios.TCSAFLUSH, before)  # half a password is not for the shell
+        if own >= 0:
+            os.close(own)
 
 
 def _first_line(data: bytes) -> str:

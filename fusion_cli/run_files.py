@@ -154,7 +154,7 @@ def find(folder: Path, name: str, *, command: str | None = None, is_over: bool =
 def _last(folder: Path, command: str | None, *, is_over: bool) -> Path:
     paths = journals(folder)
     running = None
-    for path in reversed(paths):
+    for path in filter(_has_begun, reversed(paths)):
         if command not in (None, summary(path).command):
             continue
         if not (is_over and is_running(path)):
@@ -171,6 +171,14 @@ def _last(folder: Path, command: str | None, *, is_over: bool) -> Path:
 def under_way(run: str) -> UsageError:
     """Return what is said when a run that is not over is to be taken up."""
     return UsageError(f"the run {run} is still under way", hint="Wait for its end, or end it first.")
+
+
+def _has_begun(path: Path) -> bool:
+    """Tell whether anything stands in a file: where a full disk took nothing, an empty one may have stayed."""
+    try:
+        return path.stat().st_size > 0
+    except OSError:
+        return False
 
 
 def recorded(folder: Path, run: str) -> Path | None:

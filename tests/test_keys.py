@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -148,6 +149,23 @@ def test_a_command_that_never_ends_is_ended() -> None:
     for code in ("import time; time.sleep(60)", "import os, time; os.close(1); time.sleep(60)"):
         with pytest.raises(CredentialError, match=r"did not end within 0\.3 s$"):
             ask_key_command(python(code), "lab", patience_s=0.3)
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="POSIX process groups")
+def test_a_command_that_is_ended_takes_its_children_with_it() -> None:
+    """Where nobody sits at a terminal, what a command has started does not outlive it either."""
+    child = python("import time; time.sleep(60)")
+    command = python(f"import os, signal; signal.signal(15, signal.SIG_IGN); os.system({child!r})")
+    whole = f"from fusion_cli.keys import ask_key_command; ask_key_command({command!r}, 'lab', patience_s=1)"
+    done = subprocess.run(
+        [sys.executable, "-c", whole],
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,  # which the child holds open for as long as it lives
+        start_new_session=True,
+        timeout=30,
+        check=False,
+    )
+    assert b"did not end within 1 s" in done.stderr
 
 
 def test_a_command_is_waited_for_aloud() -> None:

@@ -303,6 +303,12 @@ class TestFind:
             journal.close()
         assert run_files.find(tmp_path, "last", is_over=True).stem == newest
 
+    def test_an_empty_file_is_not_the_last_one(self, tmp_path: Path) -> None:
+        """What a full disk took nothing of stands in nobody's way."""
+        path = record(tmp_path).path
+        path.with_name("29991231T235959999-abcdef.jsonl").touch()
+        assert run_files.find(tmp_path, "last") == path
+
     def test_there_is_no_last_one_yet(self, tmp_path: Path) -> None:
         """Without any run, `last` says so."""
         with pytest.raises(UsageError, match="there is no run yet"):

@@ -86,12 +86,13 @@ class Journal:
                 encoded(planned_line(plan, choices, 0.0)),
             )
         )
+        self._head_left = len(self._waiting)
         self._texts: dict[tuple[type[Any], str], list[str]] = {}
         self._thinking: set[str] = set()
         self._with_gaps: set[tuple[type[Any], str]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self.has_failed = False
-        self._holds_text = False
+        self._holds_text = self._holds_words = False
 
     def __call__(self, event: events.Event) -> None:
         """Take one event in."""
@@ -111,6 +112,8 @@ class Journal:
                 if isinstance(event, events.PanelCompleted):  # which has it whole
                     self._texts.pop((events.PanelDelta, event.label), None)
                 self._put_texts()
+                if isinstance(event, events.OuterDiscarded):  # what stands before a tool call is no answer
+                    self._holds_words = False
                 self._put(*event_lines(event, self._t))
                 if isinstance(event, events.RunCompleted):
                     self._put(ended_line(event.run, self._t))
@@ -125,10 +128,10 @@ class Journal:
     @property
     def has_kept(self) -> bool:
         """Whether something that was paid for is on the disk."""
-        return self._holds_text and not self.has_failed
+        return (self._holds_text or self._holds_words) and not self.has_failed
 
     def close(self) -> None:
-        """Write what is left and close the file; a run that never began leaves none."""
+        """Write what is left and close the file; a run that never began leaves none, nor one that found no room."""
         if self._timer:
             self._timer.cancel()
             self._timer = None
@@ -139,6 +142,8 @@ class Journal:
         if self._file is not None:
             with suppress(OSError):
                 os.close(self._file)
+                if self._head_left > 0:  # it would be the last run, and nothing can be read of it
+                    self.path.unlink()
             self._file = None
 
     @property
@@ -162,6 +167,7 @@ class Journal:
         for (kind, label), parts in self._texts.items():
             text = "".join(parts)
             event = kind(label, text, "") if kind is events.PanelDelta else kind(text)
+            self._holds_words = self._holds_words or kind is not events.PanelDelta
             self._put(*event_lines(event, self._t))
         self._texts.clear()
 
@@ -176,7 +182,9 @@ class Journal:
             if self._file is None:
                 self._file = self._open()
             while self._waiting:
-                self._waiting = self._waiting[self._disk.write(self._file, self._waiting) :]
+                taken = self._disk.write(self._file, self._waiting)
+                self._waiting = self._waiting[taken:]
+                self._head_left -= taken
             if is_finished:
                 self._disk.sync(self._file)
             self.has_failed = False

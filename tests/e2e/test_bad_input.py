@@ -178,11 +178,15 @@ def test_the_schema_is_that_of_the_object() -> None:
 
 
 def test_unwritable_home_does_not_cost_the_answer() -> None:
-    """Where nothing can be written, a run is answered all the same, and what cannot be kept is said."""
+    """Where nothing can be written, a run is answered all the same, and what cannot be kept is said, if only that."""
     with WireServer(default=deliberation(latency_s=0)) as server:
         fine = fusion("ask", *MODELS, "--tool-choice", "required", "x", server=server, env={"HOME": "/proc"})
+        quiet = fusion("ask", "-q", *MODELS, "--tool-choice", "required", "x", server=server, env={"HOME": "/proc"})
         server.script("openai/gpt-5", failure(400, "no"), role="outer")
         failed = fusion("ask", *MODELS, "--tool-choice", "required", "x", server=server, env={"HOME": "/proc"})
+    assert (quiet.status, quiet.stdout) == (0, fine.stdout)
+    [line] = quiet.stderr.splitlines()
+    assert line.startswith("warning: this run is not kept: /proc/")
     assert fine.status == 0
     assert fine.stdout.startswith("SQLite")
     assert failed.status == 1

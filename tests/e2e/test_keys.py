@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.command import CANARY, FUSION, MODELS, Ended, environment, fusion
+from tests.e2e.person import CTRL_C, Person
 from tests.wire.server import WireServer, deliberation
 
 ASK = ("ask", *MODELS, "--tool-choice", "required", "q")
@@ -155,3 +156,53 @@ def test_a_key_command_ends_with_the_run() -> None:
     assert run.returncode == 130
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid.read_text()), 0)
+
+
+ASKS = """
+import signal, termios
+for signum in DEAF_TO: signal.signal(signum, signal.SIG_IGN)
+tty = open('/dev/tty', 'r+b', buffering=0)
+mode = termios.tcgetattr(tty)
+mode[3] &= ~termios.ECHO
+termios.tcsetattr(tty, termios.TCSANOW, mode)
+tty.write(b'Pass: ')
+tty.readline()
+"""
+
+
+def asking_command(deaf_to: list[int], answer: str = "") -> None:
+    """Have the config name a command that asks for a password without echo, and ignores these signals."""
+    path = Path("asks.py").resolve()
+    path.write_text(ASKS.replace("DEAF_TO", str(deaf_to)) + answer)
+    key_command(f"exec(open({str(path)!r}).read())")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX terminals")
+@pytest.mark.parametrize("deaf_to", [[], [2], [2, 15]])
+def test_an_interrupted_password_leaves_the_terminal_as_it_was(deaf_to: list[int]) -> None:
+    """Ctrl-C where nothing is echoed gives the echo back, however little the command cares."""
+    asking_command(deaf_to)
+    person = Person(ASK, None, {"OPENROUTER_API_KEY": ""})
+    person.answer_unseen("Pass:", CTRL_C)
+    assert person.end() == 130
+    assert "fusion: interrupted" in person.screen
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX terminals")
+def test_a_password_that_nobody_types_leaves_the_terminal_as_it_was() -> None:
+    """Past the deadline the same."""
+    asking_command([])
+    person = Person([*ASK, "--deadline", "1"], None, {"OPENROUTER_API_KEY": ""})
+    assert person.end() == 6
+    assert "Pass: " in person.screen
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX terminals")
+def test_a_password_is_read_from_the_terminal() -> None:
+    """A command that asks at the terminal is in its foreground, and may."""
+    asking_command([], f"print({CANARY[:4]!r} + {CANARY[4:]!r})")
+    with WireServer(default=deliberation(), api_key=CANARY) as server:
+        person = Person([*ASK, "--color", "never"], server, {"OPENROUTER_API_KEY": ""})
+        person.answer_unseen("Pass:", "secret")
+        assert person.end() == 0
+    assert "secret" not in person.screen

@@ -242,6 +242,16 @@ def test_a_disk_that_stays_full_is_complained_of_once(tmp_path: Path) -> None:
     assert not kept.has_kept
 
 
+@pytest.mark.parametrize("disk", [Failing(*range(1, 100)), Failing(*range(2, 100), most=100)], ids=["none", "little"])
+def test_a_disk_without_room_keeps_no_empty_file(tmp_path: Path, disk: Disk) -> None:
+    """A file that does not even say which run it is of is taken away again."""
+    kept = journal(tmp_path, disk=disk)
+    kept(answered())
+    assert kept.path.exists()
+    kept.close()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_that_cannot_be_is_complained_of(tmp_path: Path) -> None:
     """A file where the folder should be is named, and nothing is raised."""
     (tmp_path / "runs").write_text("in the way")
@@ -285,6 +295,9 @@ def test_half_a_text_has_no_hole(tmp_path: Path) -> None:
         (answered(), True),
         (failed(), True),
         (events.AnswerCompleted("done"), True),
+        (events.AnswerDelta("It dep"), True),
+        (events.OuterDelta("It dep"), True),
+        (events.OuterDelta(""), False),
         (failed(partial=""), False),
         (answered(from_run="20261128T000000-abcdef"), False),
         (failed(from_run="20261128T000000-abcdef"), False),
@@ -296,5 +309,14 @@ def test_what_is_worth_going_back_to(tmp_path: Path, event: Event, has_kept: boo
     """A run has kept something where a model wrote it in this run, whole or in part."""
     kept = journal(tmp_path)
     kept(event)
-    assert kept.has_kept is has_kept
     kept.close()
+    assert kept.has_kept is has_kept
+
+
+def test_words_before_a_tool_call_are_not_worth_going_back_to(tmp_path: Path) -> None:
+    """A run that was ended in its panel has kept nothing of it because its outer model said that it would ask."""
+    kept = journal(tmp_path)
+    kept(events.OuterDelta("Let me ask."))
+    kept(events.OuterDiscarded())
+    kept.close()
+    assert not kept.has_kept

@@ -177,6 +177,9 @@ def test_an_early_end_records_what_there_is() -> None:
     answering = Watched()
     answering.take([events.AnswerDelta("# One\n\ntwo **thr")])
     assert answering.end() == "\n# One\n\ntwo **thr"
+    alone = Watched(CAST._replace(consults=True))
+    alone.take([events.OuterDelta("It dep")])
+    assert alone.end() == "\nIt dep"
 
 
 def test_a_change_of_size_in_the_middle() -> None:

@@ -123,7 +123,7 @@ class Scrollback:
         """Add what there is at the end, however the run came to it."""
         self._put_panel(now)
         self._warn_of_dropped()
-        self._put_text(self.answer, self.answer.end() if self.answer.is_settled else [])
+        self._put_text(self.answer, self.answer.end() if self.answer.has_text else [])  # as far as it came
 
     def warn(self, text: str) -> None:
         """Add a warning."""
