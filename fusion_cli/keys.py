@@ -162,7 +162,7 @@ def ask_key_command(
 def _output(words: list[str], said: str, patience_s: float) -> bytes:
     """Return what a command prints, up to a little more than a key can have."""
     import subprocess
-    from threading import Thread
+    from threading import Event, Thread
     from time import monotonic
 
     deadline = monotonic() + patience_s
@@ -174,26 +174,27 @@ def _output(words: list[str], said: str, patience_s: float) -> bytes:
             process = subprocess.Popen(words, stdout=subprocess.PIPE, process_group=group)  # noqa: S603  # the user's own
         except OSError as error:
             raise CredentialError(f"{said} cannot be started: {error.strerror}") from None
-        pipe, read = process.stdout, [b""]
+        pipe, read, has_ended = process.stdout, [b""], Event()
         assert pipe is not None  # noqa: S101  # it was asked for
 
         def read_to_the_end() -> None:
             read[0] = pipe.read(_MAX_BYTES + 1)
+            has_ended.set()
 
         # In a thread, as a child of the command may hold the pipe open for ever, and Windows cannot wait for pipes.
         reader = Thread(target=read_to_the_end, daemon=True)
         reader.start()
         try:
-            reader.join(patience_s)
+            has_ended.wait(patience_s)
             if len(read[0]) > _MAX_BYTES:
                 return read[0]
-            status = process.wait(max(0.0, deadline - monotonic())) if not reader.is_alive() else None
+            status = process.wait(max(0.0, deadline - monotonic())) if has_ended.is_set() else None
         except subprocess.TimeoutExpired:
             status = None
         finally:
             _end(process, has_group=group is not None)
-            reader.join(0.2)
-            if not reader.is_alive():
+            # The thread is not asked: a `join` that a signal breaks off takes it for ended, and `close` waits for it.
+            if has_ended.wait(_CLEARS_UP_S):
                 pipe.close()
     if status is None:
         raise TimeoutError

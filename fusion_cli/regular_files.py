@@ -25,11 +25,11 @@ def open_regular(path: Path) -> BufferedReader:
     """
     # What is open is looked at, so that it cannot be exchanged in between.
     flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    file = os.fdopen(os.open(path, flags), "rb")
-    mode = os.fstat(file.fileno()).st_mode
+    handle = os.open(path, flags)
+    mode = os.fstat(handle).st_mode
     if not stat.S_ISREG(mode):
-        file.close()
+        os.close(handle)
         if stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         raise OSError(errno.EINVAL, STRANGE, str(path))
-    return file
+    return os.fdopen(handle, "rb")

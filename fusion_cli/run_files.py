@@ -162,7 +162,7 @@ def _last(folder: Path, command: str | None, *, is_over: bool) -> Path:
         running = running or path
     if running:
         raise under_way(running.stem)
-    if paths:
+    if paths and command:
         raise UsageError(f"there is no run of fusion {command} yet", hint=ANOTHER)
     said = one_line(str(folder), 200)
     raise UsageError("there is no run yet", hint=f"Runs are kept in {said}, unless --no-save says otherwise.")

@@ -160,6 +160,7 @@ def test_a_key_command_ends_with_the_run() -> None:
 
 ASKS = """
 import signal, termios
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 for signum in DEAF_TO: signal.signal(signum, signal.SIG_IGN)
 tty = open('/dev/tty', 'r+b', buffering=0)
 mode = termios.tcgetattr(tty)
@@ -167,6 +168,14 @@ mode[3] &= ~termios.ECHO
 termios.tcsetattr(tty, termios.TCSANOW, mode)
 tty.write(b'Pass: ')
 tty.readline()
+"""
+
+
+STARTS_ANOTHER = """
+import pathlib, subprocess
+nothing = subprocess.DEVNULL
+child = subprocess.Popen(['sleep', '60'], stdin=nothing, stderr=nothing, start_new_session=True)
+pathlib.Path('child').write_text(str(child.pid))
 """
 
 
@@ -186,6 +195,18 @@ def test_an_interrupted_password_leaves_the_terminal_as_it_was(deaf_to: list[int
     person.answer_unseen("Pass:", CTRL_C)
     assert person.end() == 130
     assert "fusion: interrupted" in person.screen
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX terminals")
+def test_an_interrupted_password_waits_for_nobodys_child() -> None:
+    """What the command has started, and what holds its output open, is not waited for."""
+    asking_command([])
+    asks = Path("asks.py")
+    asks.write_text(f"{STARTS_ANOTHER}{asks.read_text()}")
+    person = Person(ASK, None, {"OPENROUTER_API_KEY": ""})
+    person.answer_unseen("Pass:", CTRL_C)
+    assert person.end() == 130
+    os.kill(int(Path("child").read_text()), signal.SIGKILL)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX terminals")
