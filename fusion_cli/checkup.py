@@ -32,6 +32,8 @@ Verdict = Literal["ok", "warning", "problem"]
 NARROW = 40  # columns
 SCARCE = 100 << 20  # bytes: journals are small, but a full disk loses them
 _MAX_CATALOGUE_BYTES = 32 << 20
+_GGUF_HEAD_BYTES = 24  # magic, version and two counts
+_CORRECT_MODEL = "Correct local.model, or FUSION_LOCAL_MODEL where that is set."
 _GET_ENGINE = "pip install 'fusion-deliberation[local]'"
 
 
@@ -145,11 +147,13 @@ def own_weights(path: Path) -> Finding:
     where = printable(str(path))
     try:
         with open_regular(path) as file:
-            start = file.read(4)
+            head = file.read(_GGUF_HEAD_BYTES)
     except OSError as error:
-        return Finding("weights", "problem", f"{where}: {error.strerror}", "Correct local.model.", kind=ConfigError)
-    if start != b"GGUF":
-        return Finding("weights", "problem", f"{where} is no GGUF file", "Correct local.model.", kind=EngineError)
+        return Finding("weights", "problem", f"{where}: {error.strerror}", _CORRECT_MODEL, kind=ConfigError)
+    if not head.startswith(b"GGUF"):
+        return Finding("weights", "problem", f"{where} is no GGUF file", _CORRECT_MODEL, kind=EngineError)
+    if len(head) < _GGUF_HEAD_BYTES:
+        return Finding("weights", "problem", f"{where} breaks off where it begins", _CORRECT_MODEL, kind=EngineError)
     return Finding("weights", "ok", f"{where} ({(_size(path) or 0) / 1e6:,.0f} MB)")
 
 

@@ -136,6 +136,13 @@ class Context:
             read=read,
         )
 
+    def own_files(self) -> list[str]:
+        """Return the files that the settings and the keys come from."""
+        from pathlib import Path
+
+        keys = [provider.api_key_file for provider in self.settings.providers.values()]
+        return [str(self.settings.config_path), *(str(Path(key).expanduser()) for key in keys if key)]
+
     def carry_out(
         self,
         story: Story[R],
@@ -321,18 +328,19 @@ class Context:
         local = [model for model in models if model.is_local]
         if not local:
             return endpoints, plan
-        from time import monotonic
+        import asyncio
 
         from fusion_cli.local.engine import Engine
 
-        started, within_s = monotonic(), plan.engine_has_s
+        now = asyncio.get_running_loop().time  # which stands still while the process does
+        started, within_s = now(), plan.engine_has_s
         engine = await stack.enter_async_context(
             Engine(self.settings.models_dir, emit, own_model=self.settings.local_model, within_s=within_s)
         )
         for model in local:
             slots = max(1, sum(panelist.model == model for panelist in plan.panel))
             endpoints[model] = await engine.serve(model.slug, slots)
-        took_s = 0.0 if within_s is None else monotonic() - started
+        took_s = 0.0 if within_s is None else now() - started
         return endpoints, plan._replace(waited_s=plan.waited_s + took_s)
 
     def obtain_keys(self, models: Collection[ModelName], within_s: float | None) -> float:

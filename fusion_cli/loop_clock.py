@@ -31,25 +31,26 @@ class Clock:
         self._read_at = now
         return now - self._lost_s
 
-    def let_pass(self, asked_s: float | None) -> None:
-        """Count the time since the last look, as far as it is what somebody asked to wait; None is for ever."""
+    def let_pass(self, asked_s: float) -> None:
+        """Count the time since the last look, as far as it is what somebody asked to wait."""
         now = self._now()
-        if asked_s is None or now - self._read_at <= max(asked_s, 0.0) + _JUMP_S:
+        if now - self._read_at <= max(asked_s, 0.0) + _JUMP_S:
             self._read_at = now
 
 
 class Selector(selectors.DefaultSelector):
-    """Wait, and have that counted."""
+    """Wait, and have that counted; a second at a time, as a stop within a longer wait would pass for a part of it."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__()
         self._clock = clock
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Return what is ready, within so many seconds."""
+        """Return what is ready, within so many seconds, or nothing after a part of them."""
         self._clock()  # what has been done since the last wait is no part of this one
-        ready = super().select(timeout)
-        self._clock.let_pass(timeout)
+        asked_s = _JUMP_S if timeout is None else min(timeout, _JUMP_S)
+        ready = super().select(asked_s)
+        self._clock.let_pass(asked_s)
         return ready
 
 

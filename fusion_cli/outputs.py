@@ -17,7 +17,7 @@ from fusion_cli.errors import FusionError, InterruptError, UsageError, internal_
 from fusion_cli.showing import Looks
 from fusion_cli.terminal import one_line
 from fusion_cli.values import shown
-from fusion_cli.whole_files import NO_FILE, are_one, is_special, try_out, why, write_out
+from fusion_cli.whole_files import NO_FILE, are_one, is_special, is_standard_input, try_out, why, write_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -127,6 +127,23 @@ class Outputs:
             except FusionError as error:  # raised when the run is delivered: the files get it all the same
                 self.failure = error
 
+    def spare(self, files: Sequence[str], folder: Path) -> None:
+        """Refuse files that would take the place of something else.
+
+        Args:
+            files: What is in use.
+            folder: Whose files are all somebody's: the recorded runs.
+
+        Raises:
+            UsageError: One of them would.
+        """
+        for target in self.targets:
+            _refuse_to_replace(target, files)
+            if target.path.exists() and target.path.resolve().parent == folder.resolve():
+                where = one_line(str(target.path), 200)
+                said = f"-o/--output: {where} is a recorded run, and would be overwritten"
+                raise UsageError(said, hint="Name another file.")
+
     def print_whole(self, run: AskRun | AnalysisRun, about: About, terminal: Terminal) -> None:
         """Write the run to standard output, where its form is one of a whole run.
 
@@ -146,18 +163,21 @@ class Outputs:
             about: What a report tells beside; None where there was no run, so that there is no report either.
 
         Raises:
-            InterruptError: A signal came while a file was written.
+            InterruptError: A signal came, which costs a pipe that nobody reads; the other files are there.
         """
         errors: list[FusionError] = []
+        interrupt: InterruptError | None = None
         for form, path, appends in self.targets:
+            if interrupt and is_special(path):
+                continue
             if not about and form not in (formats.JSON, formats.JSON_LINES):
                 continue
             try:
                 put = append if appends else write_out
                 most = _room_in(path) if appends else None
                 put(path, self._data(form, path, run, about or About("", ()), most))
-            except InterruptError:
-                raise
+            except InterruptError as error:
+                interrupt = error
             except FusionError as error:
                 errors.append(error)
             except Exception as bug:  # noqa: BLE001  # a text that breaks one form must not cost the other files
@@ -165,6 +185,8 @@ class Outputs:
         if self._lines:
             with suppress(OSError):  # what it could not take has been told
                 self._lines.close()
+        if interrupt:
+            raise interrupt
         return errors
 
     def _data(
@@ -273,9 +295,13 @@ def _refuse_to_replace(target: Target, read: Sequence[str | None]) -> None:
     """Raise a UsageError if a file would take the place of one that is read, and that may be all there is of it."""
     if target.appends or is_special(target.path) or not target.path.exists():
         return
+    where = one_line(str(target.path), 200)
     named = [name for name in read if name and name != "-"]
+    if is_standard_input(target.path):
+        said = f"-o/--output: {where} is standard input, and would be overwritten"
+        raise UsageError(said, hint="Name another file.")
     if other := next((name for name in named if are_one(target.path, Path(name))), None):
-        where, there = one_line(str(target.path), 200), one_line(other, 200)
+        there = one_line(other, 200)
         said = "is read" if where == there else f"is {there}, which is read"
         raise UsageError(f"-o/--output: {where} {said}, and would be overwritten", hint="Name another file.")
 

@@ -87,6 +87,14 @@ def are_one(one: Path, other: Path) -> bool:
         return False
 
 
+def is_standard_input(path: Path) -> bool:
+    """Tell whether a file is the one that is read as standard input."""
+    try:
+        return os.path.samestat(os.fstat(0), path.stat())
+    except OSError:
+        return False
+
+
 def is_special(path: Path) -> bool:
     """Tell whether this is there, and neither file nor link to one: a device must not be replaced by a file."""
     return path.exists() and not path.is_file()

@@ -97,6 +97,8 @@ def test_weights_of_ones_own_begin_as_they_should(tmp_path: Path) -> None:
     assert checkup.own_weights(path).kind is ConfigError
     path.write_bytes(b"<html>")
     assert (checkup.own_weights(path).verdict, checkup.own_weights(path).kind) == ("problem", EngineError)
+    path.write_bytes(b"GGUF\3\0\0\0")
+    assert checkup.own_weights(path).detail.endswith("breaks off where it begins")
     path.write_bytes(DATA)
     assert checkup.own_weights(path).verdict == "ok"
 

@@ -1,6 +1,7 @@
 """Promises of `outputs`: what `-o` means, and that a file is there whole or not at all."""
 
 import os
+import signal
 import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from fusion_cli import formats
 from fusion_cli.about import About
-from fusion_cli.errors import ClosedPipeError, FusionError, UsageError
+from fusion_cli.errors import ClosedPipeError, FusionError, InterruptError, UsageError
 from fusion_cli.outputs import Outputs, Target, read_outputs, read_target
 from fusion_cli.results import ToolResult
 from fusion_cli.showing import Looks
@@ -141,6 +142,35 @@ class TestNames:
         assert len(read("b.md", "html:c.md", material=["-", None, "c.md", "a.md", "\0"]).targets) == 2
 
     @POSIX
+    def test_standard_input_is_not_overwritten(self) -> None:
+        """A question may come from a file whose name nobody tells."""
+        Path("a.md").write_text("mine")
+        before = os.dup(0)
+        with Path("a.md").open("rb") as file:
+            os.dup2(file.fileno(), 0)
+        try:
+            with pytest.raises(UsageError, match=r"^-o/--output: a\.md is standard input, and would be overwritten$"):
+                read("a.md")
+        finally:
+            os.dup2(before, 0)
+            os.close(before)
+        assert read("a.md").targets
+
+    def test_recorded_runs_and_what_else_is_in_use_are_not_overwritten(self) -> None:
+        """Neither has to be named on the command line to be read; a new file may lie beside them."""
+        runs = Path("runs").absolute()
+        runs.mkdir()
+        for path in (Path("config.toml"), runs / "a.jsonl"):
+            path.write_text("mine")
+        with pytest.raises(UsageError, match=r"^-o/--output: config\.toml is .*read, and would be overwritten$"):
+            read("plain:config.toml").spare([str(Path("config.toml").absolute())], runs)
+        with pytest.raises(
+            UsageError, match=r"^-o/--output: runs/a\.jsonl is a recorded run, and would be overwritten$"
+        ):
+            read("runs/a.jsonl").spare([], runs)
+        read("runs/b.jsonl", "a.jsonl").spare(["config.toml"], runs)
+
+    @POSIX
     def test_what_is_added_to_or_no_file_may_be_read(self) -> None:
         """Nothing of it is lost: a step's summary, a terminal."""
         Path("summary").write_text("theirs")
@@ -258,6 +288,23 @@ class TestFiles:
         folder.rmdir()
         [error] = found.write_files(HAPPY.run, ABOUT)
         assert "gone/a.md cannot be written: No such file" in str(error)
+        assert Path("b.md").exists()
+
+    @POSIX
+    def test_a_signal_costs_the_pipe_that_nobody_reads(self) -> None:
+        """It breaks off the wait for a reader, and the other files are there all the same."""
+        os.mkfifo("pipe")
+        os.mkfifo("another")
+        found = read("json:pipe", "json:another", "b.md")
+
+        def interrupt(signum: int, _: object) -> None:
+            raise InterruptError(signum)
+
+        before = signal.signal(signal.SIGALRM, interrupt)
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(InterruptError):
+            found.write_files(HAPPY.run, ABOUT)
+        signal.signal(signal.SIGALRM, before)
         assert Path("b.md").exists()
 
     def test_one_that_cannot_be_made_costs_no_other(self) -> None:

@@ -237,3 +237,14 @@ def test_fault_38_material_is_not_overwritten(faults: Faults, arguments: list[st
     assert (ran.status, ran.asked()) == (2, [])
     assert ran.stderr.startswith("fusion: -o/--output: mine.md is ")
     assert Path("mine.md").read_text() == "all I have"
+
+
+def test_fault_38_a_recorded_run_is_not_overwritten(faults: Faults, isolated: Path) -> None:
+    """However it is named when it is taken up: its file is no place for another run."""
+    assert faults.plain(*PAIR).status == 0
+    [journal] = (isolated / DATA / "runs").glob("*.jsonl")
+    before = journal.read_bytes()
+    ran = faults.command("judge", "last", "-o", str(journal))
+    assert (ran.status, ran.asked()) == (2, [])
+    assert "is a recorded run, and would be overwritten" in ran.stderr
+    assert journal.read_bytes() == before
