@@ -5,10 +5,11 @@ repeated: it may be a key in the wrong place.
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import NoReturn
 
-from fusion_cli.errors import FusionError, UsageError
+from fusion_cli.errors import FusionError, InterruptError, UsageError
 from fusion_cli.paragraphs import in_lines
 
 _MAX_CHARS = 10_000
@@ -52,7 +53,8 @@ class Dialogue:
         while True:
             sys.stderr.write(f"{question} [{default}]: " if default else f"{question}: ")
             sys.stderr.flush()
-            line = sys.stdin.readline(_MAX_CHARS)
+            with self._on_a_new_line():
+                line = sys.stdin.readline(_MAX_CHARS)
             if not line:
                 self._end()
             try:
@@ -97,13 +99,22 @@ class Dialogue:
 
         self._demand_terminal()
         try:
-            with warnings.catch_warnings():
+            with self._on_a_new_line(), warnings.catch_warnings():
                 warnings.simplefilter("error", getpass.GetPassWarning)  # it would go on and show what is typed
                 return getpass.getpass(f"{question}: ", stream=None).strip()
         except getpass.GetPassWarning:
             raise UsageError("this terminal cannot hide what is typed", hint=self._hint) from None
         except EOFError:
             self._end()
+
+    @contextmanager
+    def _on_a_new_line(self) -> Iterator[None]:
+        """Let what is said of a signal not stand behind the question."""
+        try:
+            yield
+        except InterruptError:
+            self.tell("")
+            raise
 
     def _demand_terminal(self) -> None:
         if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr)):

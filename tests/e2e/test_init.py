@@ -105,7 +105,7 @@ def test_a_key_that_is_set_is_used(server: WireServer, folder: Path) -> None:
 @pytest.mark.parametrize(("typed", "status"), [(CTRL_C, 130), (CTRL_D, 1)])
 @pytest.mark.parametrize("question", ["Number [1]:", ASKS_KEY, "for you alone? (y/n) [y]:"])
 def test_who_leaves_changes_nothing(server: WireServer, folder: Path, question: str, typed: str, status: int) -> None:
-    """Ctrl-C and Ctrl-D at whatever question leave no file, and a terminal that shows what is typed."""
+    """Ctrl-C and Ctrl-D at whatever question leave no file, a line of their own, and a terminal with echo."""
     person = at_init("--preset", "general-high", server=server)
     for each, answer in (("Number [1]:", "1"), (ASKS_KEY, CANARY), ("for you alone? (y/n) [y]:", "")):
         ask = person.answer_unseen if each == ASKS_KEY else person.answer
@@ -113,6 +113,7 @@ def test_who_leaves_changes_nothing(server: WireServer, folder: Path, question: 
         if each == question:
             break
     assert person.end() == status
+    assert "\nfusion: " in person.screen
     assert CANARY not in person.screen
     assert not folder.exists()
 
