@@ -86,6 +86,8 @@ def test_an_engine_that_cannot_start_is_a_failed_run(command: str) -> None:
     assert ended.status == 1
     assert ended.stderr.splitlines()[-2:-1] == [f"fusion: {ended.json()['error']}"]
     is_kept(ended.json(), "error")
+    again = fusion(command, "--resume", "last", "--json", env=own).json()
+    assert again == ended.json() | {"run": again["run"], "parent": ended.json()["run"]}
     unkept = fusion(command, *ASK[1:], "--no-save", env=own).json()
     assert unkept == ended.json() | {"run": None}
     assert json.loads(Path("f.json").read_text()) == unkept
