@@ -8,12 +8,13 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from functools import cached_property
 from importlib import import_module
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 from fusion_cli import settings as settings_module
 from fusion_cli.chat import Endpoint
 from fusion_cli.errors import (
     DegradedError,
+    FusionError,
     InterruptError,
     UnwrittenError,
 )
@@ -48,6 +49,7 @@ R = TypeVar("R", "AskRun", "AnalysisRun")
 T = TypeVar("T")
 
 _OPENROUTER_HEADERS = (("X-Title", "fusion"),)
+_BEFORE_CALLS = {"warning", "engine.weights", "engine.starting"}
 
 
 class Errand(NamedTuple):
@@ -197,6 +199,8 @@ class Context:
         lines = self._lines(plan, errand, outputs, watch.at, journal) if outputs.has_lines else None
         if lines:
             sinks.append(lines)
+        happened: set[str] = set()
+        sinks.append(lambda event: happened.add(event.type))
         emit = fan_out([journal, *sinks] if journal else sinks)
         delivered, cause = False, None
 
@@ -209,9 +213,19 @@ class Context:
             with given_back_when_stopped(shows):
                 return await self._carry_out(story, plan, errand, emit, notice, on_first_request)
 
+        def told_run() -> R:
+            try:
+                return run_to_the_end(work())
+            except FusionError as error:
+                if not happened or happened - _BEFORE_CALLS:  # refused; or there is more than an empty run could tell
+                    raise
+                from fusion_cli.outcome import run_without_calls
+
+                return cast("R", run_without_calls(errand.command, error, errand.parent))
+
         with INTERRUPTS.held(self.terminal.leave_at_once):
             try:
-                told: R = run_to_the_end(work())
+                told: R = told_run()
                 kept_as = journal.run if journal and not journal.has_failed else None
                 run: R = told.model_copy(update={"run": kept_as, "warnings": [*told.warnings, *notices]})
                 emit(RunCompleted(run))

@@ -133,7 +133,7 @@ def ask_run_without_calls(cause: FusionError) -> AskRun:
         failure_reason=_reason_before_calls(cause),
         error=str(cause),
         **_nothing_sent(),
-    )
+    ).because(cause)
 
 
 def analysis_run_without_calls(cause: FusionError) -> AnalysisRun:
@@ -143,7 +143,13 @@ def analysis_run_without_calls(cause: FusionError) -> AnalysisRun:
     reason = _reason_before_calls(cause)
     return AnalysisRun(
         status="error", error=str(cause), failure_reason=reason, judge=None, prompt=None, **_nothing_sent()
-    )
+    ).because(cause)
+
+
+def run_without_calls(command: str, cause: FusionError, parent: str | None) -> AskRun | AnalysisRun:
+    """Return the run of a command that had begun, and ended before anything was sent; `parent` is what it takes up."""
+    ended = ask_run_without_calls if command == "ask" else analysis_run_without_calls
+    return ended(cause).model_copy(update={"parent": parent})
 
 
 def _reason_before_calls(cause: FusionError) -> str | None:

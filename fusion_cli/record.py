@@ -19,6 +19,7 @@ from fusion_cli.errors import (
     KeyRejectedError,
     ModelError,
     NoCreditsError,
+    OutOfTimeError,
     RateLimitError,
 )
 from fusion_cli.prompts import new_fence
@@ -104,8 +105,14 @@ class Record:
             UnreachableError: A price could not be asked for.
             UsageError: A price is unknown.
             CostLimitError: What has to be there at the least is over the limit.
+            OutOfTimeError: The deadline has passed before the prices were there.
         """
-        await self.calls.purse.open(answers=answers, earlier=self.earlier)
+        try:
+            async with self.calls.phases["outer"].bounded():  # which has until the deadline, whoever is asked first
+                await self.calls.purse.open(answers=answers, earlier=self.earlier)
+        except OutOfTimeError as error:
+            error.hint = "The prices that --max-cost needs had not come by then: no model was asked."
+            raise
         for warning in self.plan.warnings:
             self.warn(warning)
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fusion_cli import events, pipeline
-from fusion_cli.chat import ChatRequest, Completion, Delta, Retry, Usage
-from fusion_cli.errors import ModelError, ModelTimeoutError, ModelUnreachableError, ServerFailedError
+from fusion_cli.chat import ChatRequest, Completion, Delta, ModelName, Price, Retry, Usage
+from fusion_cli.errors import ModelError, ModelTimeoutError, ModelUnreachableError, OutOfTimeError, ServerFailedError
 from fusion_cli.plan import Limits
 from tests.story.scripted import JUDGE_REPLY, ScriptedModels, Seen, plan, says
 
@@ -119,6 +119,22 @@ def test_passed_deadline_without_an_answer_is_status_6() -> None:
     assert run.error == "the deadline of 0.3 s has passed"
     assert run.result
     assert run.result.analysis
+
+
+def test_prices_are_waited_for_until_the_deadline() -> None:
+    """A price that never comes holds up no run that has a limit of cost: nobody is asked, and nothing is told."""
+
+    class Priceless(ScriptedModels):
+        async def price(self, model: ModelName) -> Price | None:
+            await asyncio.Event().wait()
+            raise AssertionError("nobody sets it")
+
+    models, seen, what = Priceless(), Seen(), limited(deadline_s=0.1)._replace(max_cost=1.0)
+    with pytest.raises(OutOfTimeError, match=r"^the deadline of 0\.1 s has passed$") as ended:
+        asyncio.run(asyncio.wait_for(pipeline.ask(what, models, seen), 30))
+    assert ended.value.exit_status == 6
+    assert "--max-cost" in ended.value.hint
+    assert (models.asked, seen.events) == ([], [])
 
 
 def test_all_out_of_time_is_status_6() -> None:
