@@ -12,12 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 from fusion_cli import settings as settings_module
 from fusion_cli.chat import Endpoint
-from fusion_cli.errors import (
-    DegradedError,
-    FusionError,
-    InterruptError,
-    UnwrittenError,
-)
+from fusion_cli.errors import DegradedError, FusionError, InterruptError, UnwrittenError
 from fusion_cli.event_loop import cancelling, run_to_the_end
 from fusion_cli.events import fan_out
 from fusion_cli.interrupts import INTERRUPTS
@@ -46,7 +41,6 @@ if TYPE_CHECKING:
     Story = Callable[[Plan, ModelClient, Emit], Awaitable["R"]]
 
 R = TypeVar("R", "AskRun", "AnalysisRun")
-T = TypeVar("T")
 
 _OPENROUTER_HEADERS = (("X-Title", "fusion"),)
 _BEFORE_CALLS = {"warning", "engine.weights", "engine.starting"}
