@@ -92,10 +92,19 @@ def _story(run: AskRun | AnalysisRun, result: ToolResult | None, about: About) -
         if event.label not in told:
             yield t, event
     has_analysis = False
+    waiting: list[tuple[float, events.Event]] = []
+    below: list[tuple[float, events.Event]] = []  # the last warnings before the answer ended, as they are about that
     for t, happened in about.happened:
         has_analysis = has_analysis or isinstance(happened, events.AnalysisCompleted)
-        if not isinstance(happened, _ANSWERING):
+        if isinstance(happened, events.Warned):
+            waiting.append((t, happened))
+        elif isinstance(happened, events.AnswerCompleted):
+            below, waiting = waiting, []
+        elif not isinstance(happened, _ANSWERING):
+            yield from waiting
+            waiting = []
             yield t, happened
+    yield from waiting
     if result and result.analysis and not has_analysis:
         took_s = 0.0
         for call in (call for call in run.calls if call.role == "judge"):
@@ -106,6 +115,7 @@ def _story(run: AskRun | AnalysisRun, result: ToolResult | None, about: About) -
         yield t, events.AnswerCompleted(run.answer)
     elif about.unfinished:
         yield t, events.AnswerDelta(about.unfinished)
+    yield from below
 
 
 def _panel(
