@@ -127,6 +127,16 @@ class Scrollback:
         if content:
             self._responses.append((one_line(label, 80), content, f", {note}" if note else ""))
 
+    def put_responses(self) -> None:
+        """Add the responses that are to stand below the panel."""
+        for label, content, note in self._responses:
+            spans = (label, f"bold {self.colours.get(label, '')}".strip()), (note, "dim")
+            said = Text()
+            said.take(content, is_settled=True)
+            self._lines += ["\n", styled(spans, self._look()) + "\n"]
+            self._put_text(said, said.end())
+        self._responses.clear()
+
     def go_on(self) -> None:
         """Add what is finished of the answer by now."""
         self._put_text(self.answer, self.answer.finished())
@@ -188,13 +198,7 @@ class Scrollback:
             elif seat.record:
                 style = "red" if seat.state == "failed" else ""
                 self.note("panel", f"  {seat.record}", name=seat.label, style=style)
-        for label, content, note in self._responses:
-            spans = (label, f"bold {self.colours.get(label, '')}".strip()), (note, "dim")
-            said = Text()
-            said.take(content, is_settled=True)
-            self._lines += ["\n", styled(spans, self._look()) + "\n"]
-            self._put_text(said, said.end())
-        self._responses.clear()
+        self.put_responses()
 
     def _put_analysis(self, event: events.AnalysisCompleted) -> None:
         name = self._view.judge.label if self._view.judge else "the judge"
