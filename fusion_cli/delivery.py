@@ -181,22 +181,41 @@ def _print_analysis(
     run: AnalysisRun, terminal: Terminal, outputs: Outputs, panel: Sequence[str], *, shown: bool
 ) -> None:
     """Print a run's analysis and sources: drawn where a person looks, in plain text for whatever else reads it."""
-    from fusion_cli.sinks.analysis_text import analysis_text, source_lines
-
     is_drawn = not outputs.is_chosen and (terminal.stdout_is_tty or terminal.has_colour)
-    if run.analysis is None or not (shown or is_drawn):
+    if not (shown or is_drawn):
+        from fusion_cli.sinks.analysis_text import analysis_text
+
         if text := analysis_text(run):
             terminal.write_line(text)
         return
-    from fusion_cli.sinks.analysis_view import Findings, analysis_view
+    if run.analysis is None:
+        from fusion_cli.sinks.live.still import responses
 
-    if not shown:
+        terminal.write(responses(run, panel, outputs.looks.screen))
+    elif not shown:
+        from fusion_cli.sinks.analysis_view import Findings, analysis_view
+
         failed = [row.label for row in run.failed_models or ()]
         labels = tuple(dict.fromkeys((*panel, *(row.label for row in run.responses or ()), *failed)))
         findings = Findings(run.analysis, labels, run.quotes, run.supported, run.second_look, silent=frozenset(failed))
         terminal.write(analysis_view(findings, outputs.looks.screen))
-    if sources := source_lines(run):
-        terminal.write_line("\n" * (not shown) + "\n".join(["Sources:", *sources]))
+    print_sources(run, terminal, is_apart=shown)
+
+
+def print_sources(run: Run, terminal: Terminal, *, is_apart: bool) -> None:
+    """Print a run's sources, if there are any, in lines that fit a terminal.
+
+    Args:
+        run: The finished run.
+        terminal: Where to.
+        is_apart: Whether what stands above ends in a blank line.
+    """
+    from fusion_cli.sinks.analysis_text import source_lines
+    from fusion_cli.sinks.drawing import sources_below
+
+    width = terminal.size()[0] - 1 if terminal.stdout_is_tty else None
+    if text := sources_below(source_lines(run), width):
+        terminal.write_line("\n" * (not is_apart) + text)
 
 
 def tell_calls(run: Run, terminal: Terminal) -> None:

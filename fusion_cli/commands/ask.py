@@ -110,10 +110,9 @@ def ask(
             below = show_responses and run.result and run.result.responses
             terminal.write_line(f"## Answer\n\n{run.answer}" if below else run.answer)
         if outputs.is_for_people and run.answer is not None and run.sources:
-            from fusion_cli.sinks.analysis_text import source_lines
-
-            gap = "" if shown and outputs.draws else "\n"  # what is drawn ends in one
-            terminal.write_line(gap + "\n".join(["Sources:", *source_lines(run)]))
+            delivery.print_sources(
+                run, terminal, is_apart=shown and outputs.draws
+            )  # what is drawn ends in a blank line
         terminal.note(whether_the_panel_met(run, plan))
         if verbose:
             delivery.tell_calls(run, terminal)

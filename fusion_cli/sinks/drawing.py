@@ -1,13 +1,16 @@
 """What the sinks draw with: the one rich console, the panelists' colours, and the way from a style to escape codes.
 
-Nothing here reads the environment: width and colour are handed in. Cleans nothing; markup, emoji codes and highlighting
-are off, so that a text is what it says.
+Nothing here reads the environment: width and colour are handed in. Cleans sources alone; markup, emoji codes and
+highlighting are off, so that a text is what it says.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
+
+from fusion_cli.paragraphs import in_lines
+from fusion_cli.terminal import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -78,6 +81,18 @@ def styled(spans: Sequence[tuple[str, str]], look: Look) -> str:
     if not look.has_colour:
         return shown_in("".join(text for text, _ in spans), look)
     return shown_in("".join(_start(style) + text + ("\x1b[0m" if style else "") for text, style in spans), look)
+
+
+def sources_below(lines: Sequence[str], width: int | None = None) -> str:
+    """Return the lines of sources under their heading, or nothing where there are none.
+
+    Args:
+        lines: Each page's, numbered.
+        width: How wide they may be where a person reads them; None leaves them whole.
+    """
+    if width:
+        lines = [part for line in lines for part in in_lines(clean(line), width, further=" " * 4)]
+    return "\n".join(["Sources:", *lines]) if lines else ""
 
 
 @lru_cache(maxsize=64)

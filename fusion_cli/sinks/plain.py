@@ -46,6 +46,8 @@ class PlainSink:
         self._cleaner = Cleaner()
         self._held = ""
         self._shown = False
+        self._is_open = False
+        self._asides: list[str] = []
         self._has_headings = False
         self.answer_shown = False
         self._refused = False
@@ -65,12 +67,14 @@ class PlainSink:
                 self._show(self._held)
                 self._held = ""
                 self._show_cleaned(self._cleaner.end())
-                self._terminal.end_line()
+                self._end_answer()
                 self.answer_shown = self._show_answer
             case events.OuterDiscarded():
                 self._held = ""
                 self._cleaner = Cleaner()
-                self._terminal.end_line()
+                self._end_answer()
+            case events.RunCompleted() if self._asides:  # it broke off
+                self._end_answer()
             case events.PanelToolCall(label, _, tool, about, status, error):
                 self._note_tool("panel", label, tool, about, status, error)
             case events.AnalysisToolCall(_, tool, about, status, error):
@@ -109,18 +113,32 @@ class PlainSink:
                     )
                 )
                 when = f"in the run {one_line(run, 80)}" if run else f"{duration_s:.1f} s"
-                self._terminal.note(f"judge   {found} ({when})")
+                self._say(f"judge   {found} ({when})")
             case events.Warned(text):
-                self._terminal.note(f"warning: {one_line(text, 400)}")
+                self._say(f"warning: {one_line(text, 400)}")
             case events.EngineStarting(name):
-                self._terminal.note(f"engine  loading {one_line(name)}")
+                self._say(f"engine  loading {one_line(name)}")
             case events.WeightsProgress():
                 self._download(event)
             case _:
                 return
 
+    def _say(self, text: str) -> None:
+        """Write a note, below the answer where both are on a terminal and that is being written."""
+        if self._is_open and self._terminal.stdout_is_tty and self._terminal.stderr_is_tty:
+            self._asides.append(text)
+        else:
+            self._terminal.note(text)
+
+    def _end_answer(self) -> None:
+        self._is_open = False
+        self._terminal.end_line()
+        for text in self._asides:
+            self._terminal.note(text)
+        self._asides.clear()
+
     def _note(self, who: str, name: str, what: str) -> None:
-        self._terminal.note(f"{who:<8}{one_line(name, 80)}  {what}")
+        self._say(f"{who:<8}{one_line(name, 80)}  {what}")
 
     def _note_response(self, event: events.PanelCompleted) -> None:
         """Say that there is a response, and show it where that is wanted, however it came to be there."""
@@ -161,13 +179,13 @@ class PlainSink:
         if self._show_answer and text:
             if self._has_headings and not self._shown:
                 self._terminal.write("## Answer\n\n")
-            self._shown = True
+            self._shown = self._is_open = True
             self._terminal.write(text)
 
     def _download(self, event: events.WeightsProgress) -> None:
         if event.done == 0:
             size = f"{event.total / 1e6:,.0f} MB"
-            self._terminal.note(
+            self._say(
                 f"engine  fetching {one_line(event.name)}, {size}, {event.licence}, from {one_line(event.source)}"
             )
         if not self._terminal.stderr_is_tty or self._terminal.is_quiet:
@@ -178,10 +196,15 @@ class PlainSink:
             self._bar.start()
         self._bar.update(self._bar.task_ids[0], completed=event.done, total=event.total)
         if event.done >= event.total:
-            self.close()
+            self._end_bar()
 
     def close(self) -> None:
         """Leave the terminal as it was."""
+        self._end_bar()
+        if self._asides:
+            self._end_answer()
+
+    def _end_bar(self) -> None:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None

@@ -147,6 +147,26 @@ def test_sources_stand_one_line_below_the_answer(options: tuple[str, ...]) -> No
     assert "\nThe answer.\n\nSources:\n[1] https://e.org/\n" in screen.text
 
 
+def test_sources_are_wrapped_where_there_is_little_room() -> None:
+    """Below a number is an indent, and words are whole."""
+    page = {"type": "url_citation", "url_citation": {"url": "https://e.org/", "title": "When a file is enough " * 3}}
+    with WireServer(default=deliberation()) as server:
+        server.script("openai/gpt-5", Reply("The answer.", annotations=(page,)), role="outer")
+        with Seen(*ASK, server=server, columns=40) as seen:
+            assert seen.end() == 0
+    assert "\n    When a file is enough When a file\n    is enough When a file is enough\n" in seen.emulator.text
+
+
+def test_responses_without_an_analysis_are_drawn() -> None:
+    """They have no headings of a text file's, but stand under their names as they do when the run is shown again."""
+    with WireServer(default=deliberation()) as server:
+        server.script("z/judge", *[Reply("no JSON")] * 3, role="judge")
+        with Seen(*ANALYZE, server=server) as seen:
+            assert seen.end() != 0
+    assert "\nanthropic/claude-opus-4.8\n\n" in seen.emulator.text
+    assert "##" not in seen.emulator.text
+
+
 def test_nothing_hostile_reaches_the_screen() -> None:
     """The screen gets no code but ours, and a link says where it leads."""
     with WireServer(default=deliberation()) as server:

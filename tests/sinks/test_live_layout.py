@@ -63,6 +63,22 @@ def test_the_judge_says_what_it_does_and_how_far_it_is() -> None:
     assert lines_of(*begun) == ["judge   z/judge  reads 2 responses, writing  5 s  ~120 tokens"]
 
 
+@pytest.mark.parametrize(
+    "earlier",
+    [
+        events.CallRetried("judge", "z/judge", 2, 1.0, "HTTP 500: asked to", 500),
+        events.AnalysisToolCall(1, "web_fetch", "https://e.org/", "started", ""),
+    ],
+    ids=["failed", "looked up"],
+)
+def test_what_the_judge_did_before_is_gone_when_it_writes(earlier: Event) -> None:
+    """Neither an error that is over nor a page that was read stands beside what it does now."""
+    begun = [*judged()[:1], earlier]
+    assert "reads 2 responses" not in lines_of(*begun)[0]
+    written = lines_of(*begun, events.AnalysisDelta(80, 0))
+    assert written == ["judge   z/judge  reads 2 responses, writing  5 s  ~20 tokens"]
+
+
 def test_the_engine_comes_before_everybody() -> None:
     """How far a download is stands alone until somebody is asked."""
     progress = events.WeightsProgress("qwen", 123_000_000, 400_000_000, "the index", "MIT")

@@ -120,6 +120,29 @@ def test_the_answer_streams_in_finished_blocks() -> None:
     assert shown == "\n# Title\n\nbold text\n" + "\n".join(["line"] * 8)
 
 
+CUT_OFF = events.Warned("the answer was cut off by its token limit")
+HALF = "# One\n\n```\nfirst\n\nsecond\n"
+
+
+@pytest.mark.parametrize("draws", [True, False])
+def test_a_warning_stands_below_the_answer_that_it_comes_in(*, draws: bool) -> None:
+    """No block of it is torn apart, whether it ends or breaks off, and no warning is lost."""
+    told = "warning: the answer was cut off by its token limit"
+    block = "\n# One\n\n  first\n\n  second\n"
+    for end in ([events.AnswerCompleted("")], []):
+        watched = Watched()
+        assert "warning" not in watched.take([events.AnswerDelta(HALF), CUT_OFF], draws=draws)
+        watched.take(end, draws=draws)
+        assert watched.end().rstrip("\n") == f"{block}\n{told}"
+
+
+def test_a_warning_among_words_that_were_no_answer_comes_before_the_panel() -> None:
+    """It waits for their end, which is the tool call."""
+    watched = Watched(CAST._replace(consults=True))
+    watched.take([events.OuterDelta("x" * 500), CUT_OFF, events.OuterDiscarded()])
+    assert watched.take([events.AnalysisInProgress("z/judge", 2)]).startswith("warning: the answer was cut off")
+
+
 def test_a_first_turn_is_held_back_until_it_is_an_answer() -> None:
     """Words before a tool call are not shown; an answer without a panel is, whole."""
     cast = CAST._replace(consults=True)

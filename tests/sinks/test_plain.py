@@ -137,6 +137,31 @@ class TestAnswer:
         assert terminal.out.endswith("The answer is SQLite.\n")
 
 
+class TestNotesOnTheAnswersTerminal:
+    """Standard error, where standard output is the same screen."""
+
+    @pytest.mark.parametrize("end", [events.AnswerCompleted(""), CONVENED, None])
+    def test_a_warning_waits_for_the_end_of_the_answer(self, end: Event | None) -> None:
+        """It stands below what was written, whether that ends, was no answer or breaks off."""
+        terminal = RecordingTerminal()
+        terminal.__dict__.update(stdout_is_tty=True, stderr_is_tty=True)
+        sink = PlainSink(terminal, show_answer=True)
+        sink(events.OuterDelta("It is " * 500))
+        sink(events.Warned("beware"))
+        sink(events.OuterDelta("so."))
+        assert terminal.notes == []
+        if end:
+            sink(end)
+        else:
+            sink.close()
+        assert terminal.notes == ["warning: beware"]
+        assert terminal.out.endswith("It is so.\n")
+
+    def test_a_warning_for_another_place_does_not_wait(self) -> None:
+        """Where standard error is a file, its notes come when they happen."""
+        assert shown(events.AnswerDelta("It is "), events.Warned("beware")).notes == ["warning: beware"]
+
+
 class TestNotes:
     """Standard error."""
 

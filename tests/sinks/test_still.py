@@ -72,6 +72,14 @@ def test_a_warning_is_told_once() -> None:
     assert told.index(warning) < told.index(f"panel {GPT}")
 
 
+def test_a_warning_about_the_answer_stands_below_it() -> None:
+    """As the live view leaves it, which does not tear an answer apart."""
+    ended = events.Warned("the answer was cut off"), events.AnswerCompleted("")
+    run = HAPPY.run.model_copy(update={"answer": "So be it"})
+    text = drawn(run, events.Warned("slow"), events.PanelAdded(GPT, GPT), *ended)
+    assert text.index("warning: slow") < text.index("So be it\n") < text.index("\nwarning: the answer was cut off\n")
+
+
 def test_responses_stand_below_the_panel_where_that_is_wanted() -> None:
     """Each under its name, with what cut it off; also where there is neither answer nor analysis."""
     assert "As soon as a second process" not in drawn(DEGRADED.run)

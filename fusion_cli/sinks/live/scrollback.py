@@ -23,6 +23,14 @@ if TYPE_CHECKING:
     from fusion_cli.sinks.live.state import Cast, View
 
 _MARK_CHARS = 8
+_ASIDES = (  # what may come while the answer is written, and has no place within it
+    events.Warned,
+    events.EngineStarting,
+    events.WeightsProgress,
+    events.CallRetried,
+    events.PanelToolCall,
+    events.AnalysisToolCall,
+)
 
 
 class Scrollback:
@@ -51,6 +59,7 @@ class Scrollback:
         self.has_answer = self.has_analysis = False
         self._lines: list[str] = []
         self._dropped: list[str] = []
+        self._asides: list[events.Event] = []
         self._responses: list[tuple[str, str, str]] = []
         self._has_panel = False
 
@@ -66,7 +75,10 @@ class Scrollback:
         return lines
 
     def take(self, event: events.Event, now: float) -> None:
-        """Take one event in, at this time in seconds."""
+        """Take one event in, at this time in seconds; what is no part of an answer that has begun stands below it."""
+        if self.answer.has_text and isinstance(event, _ASIDES):
+            self._asides.append(event)
+            return
         match event:
             case events.PanelDelta() | events.AnalysisDelta():
                 pass
@@ -77,7 +89,7 @@ class Scrollback:
                     self.add_response(label, content)
             case events.AnalysisInProgress() | events.OuterDiscarded():
                 self._put_panel(now)
-                self.answer = Text()
+                self.end_answer(now)
             case events.AnalysisFailed():
                 self._put_panel(now)
                 self._warn_of_dropped()
@@ -89,9 +101,9 @@ class Scrollback:
                 if not self.answer.has_text:
                     self.answer.take(text, is_settled=True)
                 self._put_text(self.answer, self.answer.end())
-                self._lines.append("\n")
-                self.answer = Text()
                 self.has_answer = True
+                self.end_answer(now)
+                self._lines.append("\n")
             case events.Warned(text) if self._view.phase == "judge":  # it stands with the analysis that it is about
                 self._dropped.append(one_line(text, 400))
             case events.Warned(text):
@@ -115,6 +127,16 @@ class Scrollback:
         if content:
             self._responses.append((one_line(label, 80), content, f", {note}" if note else ""))
 
+    def put_responses(self) -> None:
+        """Add the responses that are to stand below the panel."""
+        for label, content, note in self._responses:
+            spans = (label, f"bold {self.colours.get(label, '')}".strip()), (note, "dim")
+            said = Text()
+            said.take(content, is_settled=True)
+            self._lines += ["\n", styled(spans, self._look()) + "\n"]
+            self._put_text(said, said.end())
+        self._responses.clear()
+
     def go_on(self) -> None:
         """Add what is finished of the answer by now."""
         self._put_text(self.answer, self.answer.finished())
@@ -124,6 +146,17 @@ class Scrollback:
         self._put_panel(now)
         self._warn_of_dropped()
         self._put_text(self.answer, self.answer.end() if self.answer.has_text else [])  # as far as it came
+        self.end_answer(now)
+
+    def end_answer(self, now: float) -> None:
+        """Have an answer, or words that were none, behind, and add what has waited for its end."""
+        has_shown, before = self.answer.has_shown, len(self._lines)
+        self.answer = Text()
+        for event in self._asides:
+            self.take(event, now)
+        self._asides.clear()
+        if has_shown and len(self._lines) > before:
+            self._lines.insert(before, "\n")
 
     def warn(self, text: str) -> None:
         """Add a warning."""
@@ -165,13 +198,7 @@ class Scrollback:
             elif seat.record:
                 style = "red" if seat.state == "failed" else ""
                 self.note("panel", f"  {seat.record}", name=seat.label, style=style)
-        for label, content, note in self._responses:
-            spans = (label, f"bold {self.colours.get(label, '')}".strip()), (note, "dim")
-            said = Text()
-            said.take(content, is_settled=True)
-            self._lines += ["\n", styled(spans, self._look()) + "\n"]
-            self._put_text(said, said.end())
-        self._responses.clear()
+        self.put_responses()
 
     def _put_analysis(self, event: events.AnalysisCompleted) -> None:
         name = self._view.judge.label if self._view.judge else "the judge"

@@ -177,5 +177,6 @@ class LiveSink:
         if self._timer:
             self._timer.cancel()
         with suppress(Exception):
+            self._record.end_answer(self._now())
             self._show(self._record.taken(), [])
         self._terminal.undo = ""

@@ -32,7 +32,8 @@ class Worker:
     Attributes:
         label: Its name, clean.
         state: What it does.
-        about: What it searches, reads or failed of.
+        about: What it searches, reads or failed of, else its task.
+        task: What it was asked to do, where that is worth telling.
         since: When it began; None before that.
         took_s: How long it took, once it is over.
         again_at: When its call is made again.
@@ -44,7 +45,7 @@ class Worker:
     def __init__(self, label: str) -> None:
         self.label = one_line(label, 80)
         self.state: State = "waiting"
-        self.about = ""
+        self.about = self.task = ""
         self.since: float | None = None
         self.took_s: float | None = None
         self.again_at = 0.0
@@ -78,12 +79,14 @@ class Worker:
         """About how many tokens it wrote so far, thoughts included."""
         return -(-self._bytes // _BYTES_PER_TOKEN)
 
-    def begin(self, now: float) -> None:
-        """Note that it has been asked."""
+    def begin(self, now: float, task: str = "") -> None:
+        """Note that it has been asked, and to do what."""
         self.since = now
+        self.about = self.task = task
 
     def write(self, text: str, reasoning: str) -> None:
         """Note what it wrote and thought."""
+        self.about = self.task
         if text:
             self.state = "writing"
             self._pieces.append(text)
@@ -94,12 +97,13 @@ class Worker:
 
     def count(self, text_chars: int, reasoning_chars: int) -> None:
         """Note how much it wrote and thought, where what it is is not told."""
+        self.about = self.task
         self.state = "writing" if text_chars else "thinking"
         self._bytes += text_chars + reasoning_chars
 
     def look_up(self, tool: str, about: str, status: str) -> None:
         """Note that it uses a tool: what it wrote before is no part of its response."""
-        self.state = "thinking"
+        self.state, self.about = "thinking", self.task
         self.forget()
         if status == "started":
             self.state = _BUSY_WITH.get(tool, "calling")
@@ -201,8 +205,7 @@ class View:
                     worker.wait(now + wait_s, error)
             case events.AnalysisInProgress(model, responses):
                 self.phase, self.judge = "judge", Worker(model)
-                self.judge.begin(now)
-                self.judge.about = f"reads {count(responses, 'response')}"
+                self.judge.begin(now, f"reads {count(responses, 'response')}")
             case events.AnalysisCompleted() | events.AnalysisFailed():
                 self.phase = "start"
                 if self._answers:

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 from fusion_cli import events
 from fusion_cli.chat import Citation, Usage
-from fusion_cli.paragraphs import in_lines
 from fusion_cli.results import AskRun
-from fusion_cli.sinks.drawing import rendered
+from fusion_cli.sinks.drawing import rendered, sources_below
 from fusion_cli.sinks.live.scrollback import Scrollback
 from fusion_cli.sinks.live.state import Cast, View
 from fusion_cli.terminal import clean, one_line
@@ -53,15 +52,26 @@ def still(
         rendered(Text(clean(about.question.strip()), "bold", overflow="fold"), look),
         record,
         kept.taken(),
-        "\n".join(_below("Sources:", sources, look.width)),
+        sources_below(sources, look.width),
         rendered(Text("\n".join(one_line(fact, 2000) for fact in about.facts), "dim", overflow="fold"), look),
     ]
     return "\n\n".join(part.strip("\n") for part in parts if part.strip()) + "\n"
 
 
-def _below(heading: str, lines: Sequence[str], width: int) -> list[str]:
-    wrapped = [part for line in lines for part in in_lines(clean(line), width, further=" " * 4)]
-    return [heading, *wrapped] if wrapped else []
+def responses(result: ToolResult, panel: Sequence[str], look: Look) -> str:
+    """Return what each panelist said, under its name, as it is drawn where there is nothing else.
+
+    Args:
+        result: What has it.
+        panel: The panelists' labels, in the order in which they sit.
+        look: What is seen where it goes.
+    """
+    cast = Cast(tuple(panel), "", consults=False, answers=False)
+    kept = Scrollback(cast, View(cast, 0.0), lambda: look)
+    for it in result.said:
+        kept.add_response(it.label, it.text, it.cut)
+    kept.put_responses()
+    return kept.taken()
 
 
 def _kept(
@@ -92,10 +102,19 @@ def _story(run: AskRun | AnalysisRun, result: ToolResult | None, about: About) -
         if event.label not in told:
             yield t, event
     has_analysis = False
+    waiting: list[tuple[float, events.Event]] = []
+    below: list[tuple[float, events.Event]] = []  # the last warnings before the answer ended, as they are about that
     for t, happened in about.happened:
         has_analysis = has_analysis or isinstance(happened, events.AnalysisCompleted)
-        if not isinstance(happened, _ANSWERING):
+        if isinstance(happened, events.Warned):
+            waiting.append((t, happened))
+        elif isinstance(happened, events.AnswerCompleted):
+            below, waiting = waiting, []
+        elif not isinstance(happened, _ANSWERING):
+            yield from waiting
+            waiting = []
             yield t, happened
+    yield from waiting
     if result and result.analysis and not has_analysis:
         took_s = 0.0
         for call in (call for call in run.calls if call.role == "judge"):
@@ -106,6 +125,7 @@ def _story(run: AskRun | AnalysisRun, result: ToolResult | None, about: About) -
         yield t, events.AnswerCompleted(run.answer)
     elif about.unfinished:
         yield t, events.AnswerDelta(about.unfinished)
+    yield from below
 
 
 def _panel(
