@@ -132,13 +132,6 @@ class Context:
             read=read,
         )
 
-    def own_files(self) -> list[str]:
-        """Return the files that the settings and the keys come from."""
-        from pathlib import Path
-
-        keys = [provider.api_key_file for provider in self.settings.providers.values()]
-        return [str(self.settings.config_path), *(str(Path(key).expanduser()) for key in keys if key)]
-
     def carry_out(
         self,
         story: Story[R],
@@ -194,7 +187,8 @@ class Context:
         if lines:
             sinks.append(lines)
         happened: set[str] = set()
-        sinks.append(lambda event: happened.add(event.type))
+        if any(model.is_local for model in errand.asks):  # what else can begin before anybody is asked?
+            sinks.append(lambda event: happened.add(event.type))
         emit = fan_out([journal, *sinks] if journal else sinks)
         delivered, cause = False, None
 

@@ -78,7 +78,8 @@ def launch(
         answers = wishes.answers
         deliver_dry_run(plan, prices, terminal, as_json=as_json, answers=answers, earlier=earlier, unasked=unasked)
         return
-    wishes.outputs.spare(context.own_files(), context.settings.runs_dir)
+    if wishes.outputs.targets:
+        wishes.outputs.spare(context.settings.own_files, context.settings.runs_dir)
     plan = plan._replace(waited_s=context.obtain_keys(errand.asks, plan.limits.deadline_s))
     delivery.announce(plan, context.terminal, errand.asks, answers=wishes.answers, earlier=earlier)
     outputs = wishes.outputs

@@ -99,8 +99,14 @@ class Settings(NamedTuple):
 
     @property
     def runs_dir(self) -> Path:
-        """Where what the panels of undelivered runs said is kept."""
+        """Where runs are kept."""
         return self.data_dir / "runs"
+
+    @property
+    def own_files(self) -> list[str]:
+        """The files that the settings and the keys come from."""
+        keys = [provider.api_key_file for provider in self.providers.values()]
+        return [str(self.config_path), *(str(Path(key).expanduser()) for key in keys if key)]
 
 
 class Entry(NamedTuple):

@@ -64,7 +64,7 @@ def test_a_key_file_may_lie_in_the_home_folder(isolated: Path) -> None:
     assert obtain_key(from_file("~/lab key")) == CANARY
 
 
-@pytest.mark.skipif(os.name == "nt", reason="POSIX modes")
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o660, 0o622, 0o610])
 def test_a_key_file_of_others_is_refused(tmp_path: Path, mode: int) -> None:
     """A file that anybody else may open is not used, and the line ends with what mends it."""
@@ -103,7 +103,7 @@ def test_what_cannot_be_opened_is_named(tmp_path: Path) -> None:
     assert "home folder that is not known" in refusal(from_file("~nobody-here/key"), ConfigError)
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes")
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes with a path")
 def test_a_pipe_is_no_key_file(tmp_path: Path) -> None:
     """A named pipe is refused without waiting for its writer."""
     os.mkfifo(tmp_path / "pipe", 0o600)

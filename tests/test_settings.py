@@ -371,3 +371,10 @@ def test_the_summary_of_a_job_is_where_github_says() -> None:
     assert settings.step_summary(environ={"GITHUB_STEP_SUMMARY": "/tmp/step_1"}) == Path("/tmp/step_1")  # noqa: S108
     assert settings.step_summary(environ={"GITHUB_STEP_SUMMARY": ""}) is None
     assert settings.step_summary(environ={}) is None
+
+
+def test_its_own_files_are_the_config_and_what_holds_keys(tmp_path: Path) -> None:
+    """A key's file may lie in the home folder; a provider without one has none."""
+    config = tmp_path / "config.toml"
+    config.write_text('[providers.lab]\nbase_url = "https://lab.example/v1"\napi_key_file = "~/lab.key"\n')
+    assert settings.load(config, environ={}).own_files == [str(config), str(Path("~/lab.key").expanduser())]

@@ -270,7 +270,7 @@ def test_a_malformed_file_is_never_overwritten(path: Path) -> None:
     assert path.read_text() == "judge = \n"
 
 
-@pytest.mark.skipif(os.name == "nt", reason="POSIX modes")
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
 def test_the_file_and_its_folder_are_private(path: Path) -> None:
     """The file is 0600 whatever it was, its folder 0700, and a reader of the old file goes on reading that."""
     done("set", "judge", "x")
@@ -302,7 +302,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(path: Path) -> None:
         assert str(refused(ConfigError, *arguments)).endswith("found: Not a directory")
 
 
-@pytest.mark.skipif(os.name == "nt", reason="symlinks need rights there")
+@pytest.mark.skipif(os.name == "nt", reason="on Windows only some users may make links")
 def test_a_symlinked_config_stays_a_symlink(path: Path, tmp_path: Path) -> None:
     """Dotfile managers keep their link: its target is what changes."""
     target = tmp_path / "dotfiles" / "fusion.toml"
@@ -315,7 +315,7 @@ def test_a_symlinked_config_stays_a_symlink(path: Path, tmp_path: Path) -> None:
     assert others(target) == []
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes")
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes with a path")
 def test_what_is_no_file_is_not_replaced(path: Path) -> None:
     """FUSION_CONFIG=/dev/null stays /dev/null: only a regular file is ever replaced."""
     path.parent.mkdir()

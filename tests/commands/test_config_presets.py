@@ -286,7 +286,7 @@ def test_listing_needs_neither_key_nor_engine(monkeypatch: pytest.MonkeyPatch, p
     assert "    sceptic  a/b" in done("presets")
 
 
-@pytest.mark.skipif(os.name == "nt", reason="the path is POSIX")
+@pytest.mark.skipif(os.name == "nt", reason="Windows spells this path otherwise")
 def test_own_weights_are_listed_as_what_runs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A model file of one's own takes the place of every embedded model, as in a run."""
     written(path, "")

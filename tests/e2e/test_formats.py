@@ -197,16 +197,17 @@ def test_lines_come_as_things_happen() -> None:
     assert json.loads(rest.splitlines()[-1])["type"] == "fusion_call.ended"
 
 
+def started(server: WireServer, *arguments: str) -> subprocess.Popen[bytes]:
+    """Return `ask` on its way, its standard output in a pipe."""
+    command = [FUSION, "ask", *MODELS, *arguments]
+    quiet = subprocess.DEVNULL
+    return subprocess.Popen(command, env=environment(server), stdin=quiet, stdout=subprocess.PIPE, stderr=quiet)
+
+
 def test_the_first_line_waits_for_nobodys_words(server: WireServer) -> None:
     """Who decides whether the panel meets may take its time: that the run has begun is told before."""
     server.script("*", Reply("late", fault=Fault("stall", after=0)), role="outer")
-    with subprocess.Popen(
-        [FUSION, "ask", *MODELS, "--timeout", "30", "--format", "jsonl", "Which?"],
-        env=environment(server),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    ) as process:
+    with started(server, "--timeout", "30", "--format", "jsonl", "Which?") as process:
         assert process.stdout
         assert json.loads(process.stdout.readline())["run"]
         assert process.poll() is None
@@ -286,13 +287,7 @@ def test_without_a_run_scripts_are_told_why(form: str) -> None:
 def test_a_signal_ends_the_wait_for_a_files_reader(server: WireServer) -> None:
     """The pipe of a program that never reads keeps nobody: Ctrl-C ends with its own status, the answer given."""
     os.mkfifo("run.json")
-    with subprocess.Popen(
-        [FUSION, "ask", *MODELS, *FORCED, "-o", "run.json", "Which?"],
-        env=environment(server),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    ) as process:
+    with started(server, *FORCED, "-o", "run.json", "Which?") as process:
         assert process.stdout
         assert process.stdout.readline()
         time.sleep(0.5)

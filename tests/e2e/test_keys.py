@@ -158,6 +158,7 @@ def test_a_key_command_ends_with_the_run() -> None:
         os.kill(int(pid.read_text()), 0)
 
 
+TERMINAL = pytest.mark.skipif(os.name == "nt", reason="Windows has no terminals of that kind")
 ASKS = """
 import signal, termios
 signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -186,7 +187,7 @@ def asking_command(deaf_to: list[int], answer: str = "") -> None:
     key_command(f"exec(open({str(path)!r}).read())")
 
 
-@pytest.mark.skipif(os.name == "nt", reason="POSIX terminals")
+@TERMINAL
 @pytest.mark.parametrize("deaf_to", [[], [2], [2, 15]])
 def test_an_interrupted_password_leaves_the_terminal_as_it_was(deaf_to: list[int]) -> None:
     """Ctrl-C where nothing is echoed gives the echo back, however little the command cares."""
@@ -197,7 +198,7 @@ def test_an_interrupted_password_leaves_the_terminal_as_it_was(deaf_to: list[int
     assert "fusion: interrupted" in person.screen
 
 
-@pytest.mark.skipif(os.name == "nt", reason="POSIX terminals")
+@TERMINAL
 def test_an_interrupted_password_waits_for_nobodys_child() -> None:
     """What the command has started, and what holds its output open, is not waited for."""
     asking_command([])
@@ -209,7 +210,7 @@ def test_an_interrupted_password_waits_for_nobodys_child() -> None:
     os.kill(int(Path("child").read_text()), signal.SIGKILL)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="POSIX terminals")
+@TERMINAL
 def test_a_password_that_nobody_types_leaves_the_terminal_as_it_was() -> None:
     """Past the deadline the same."""
     asking_command([])
@@ -218,7 +219,7 @@ def test_a_password_that_nobody_types_leaves_the_terminal_as_it_was() -> None:
     assert "Pass: " in person.screen
 
 
-@pytest.mark.skipif(os.name == "nt", reason="POSIX terminals")
+@TERMINAL
 def test_a_password_is_read_from_the_terminal() -> None:
     """A command that asks at the terminal is in its foreground, and may."""
     asking_command([], f"print({CANARY[:4]!r} + {CANARY[4:]!r})")
